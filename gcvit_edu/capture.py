@@ -1,0 +1,92 @@
+"""Recording the attention of every block while a model runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from einops import rearrange
+from torch import Tensor, nn
+
+from gcvit_edu.attention import attend_explicit
+from gcvit_edu.model import GCViT
+
+
+@dataclass(frozen=True)
+class AttentionRecord:
+    """The attention of one block in one forward pass.
+
+    Attributes:
+        stage: index of the stage, from 0.
+        block: index of the block in its stage, from 0.
+        is_global: whether the queries are the global query's; row i is then its cell i, not the window's token i.
+        weights: (B, N, h, T, T), window by query by key; rows sum to one. Windows and tokens run row by row.
+        window: side of the window, T = window**2.
+        grid: rows and columns of windows, N = rows * columns.
+        map_size: height and width of the map before padding, in tokens.
+    """
+
+    stage: int
+    block: int
+    is_global: bool
+    weights: Tensor
+    window: int
+    grid: tuple[int, int]
+    map_size: tuple[int, int]
+
+
+@contextmanager
+def capture_attention(model: GCViT) -> Iterator[list[AttentionRecord]]:
+    """Within the context, each forward pass adds one record per block, in order, to the list it yields.
+
+    The outputs do not change, beyond the rounding of another kernel. Records keep their part of the autograd graph,
+    if there is one. On leaving, also by an exception, the model is as it was.
+
+        with capture_attention(model) as records:
+            model(image)
+
+    Raises:
+        ValueError: if gradient checkpointing is on while the model trains, as it would record every block twice.
+    """
+    if model.training and any(stage.grad_checkpointing for stage in model.stages):
+        raise ValueError(
+            "attention cannot be captured under gradient checkpointing, which runs each block twice; "
+            "call model.set_grad_checkpointing(False) or model.eval() first"
+        )
+    records: list[AttentionRecord] = []
+    undo = []
+    try:
+        for stage_index, stage in enumerate(model.stages):
+            for block_index, block in enumerate(stage.blocks):
+                undo.append(_record(block.attn, stage_index, block_index, block.use_global, records))
+        yield records
+    finally:
+        for step in reversed(undo):
+            step()
+
+
+def _record(attn: nn.Module, stage: int, block: int, is_global: bool, records: list[AttentionRecord]):
+    map_size = (0, 0)
+
+    def remember_size(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        nonlocal map_size
+        map_size = tuple(inputs[0].shape[1:3])
+
+    def recording_attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = None) -> Tensor:
+        out, weights = attend_explicit(q, k, v, bias, real)
+        grid = tuple(-(-side // attn.window) for side in map_size)
+        weights = rearrange(weights, "(b n) h q k -> b n h q k", n=grid[0] * grid[1])
+        records.append(AttentionRecord(stage, block, is_global, weights, attn.window, grid, map_size))
+        return out
+
+    before = vars(attn).get("attend")
+    hook = attn.register_forward_pre_hook(remember_size)
+    attn.attend = recording_attend
+
+    def undo() -> None:
+        hook.remove()
+        if before is None:
+            del attn.attend
+        else:
+            attn.attend = before
+
+    return undo

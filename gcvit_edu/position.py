@@ -1,0 +1,60 @@
+"""Relative position bias: how far a key lies from a query, as a learned number per head."""
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def relative_position_index(window: int) -> Tensor:
+    """Row of the bias table for every query and key of a window: (T, T) with T = window**2, integers.
+
+    A key lies dy rows and dx columns before its query, each from -(window-1) to window-1.
+    The table has one row per offset, in the order of (dy, dx); see Swin, Liu et al. 2021, section 3.2.
+    """
+    steps = torch.arange(window)
+    rows, columns = torch.meshgrid(steps, steps, indexing="ij")
+    rows, columns = rows.flatten(), columns.flatten()  # (T,): where each token lies
+    dy = rows[:, None] - rows[None, :] + window - 1  # (T, T), from 0 to 2*window - 2
+    dx = columns[:, None] - columns[None, :] + window - 1
+    return dy * (2 * window - 1) + dx
+
+
+class RelativePositionBias(nn.Module):
+    """() -> (heads, T, T): one learned number per head and offset, added to the attention logits.
+
+    Args:
+        window: side of the window, in tokens.
+        num_heads: attention heads.
+    """
+
+    def __init__(self, window: int, num_heads: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, num_heads))
+        self.register_buffer("index", relative_position_index(window), persistent=False)
+
+    def forward(self) -> Tensor:
+        return rearrange(self.table[self.index], "q k h -> h q k").contiguous()
+
+
+def resize_bias_table(table: Tensor, window: int) -> Tensor:
+    """((2v-1)**2, heads) -> ((2*window-1)**2, heads): a table learned for window v, for another window.
+
+    The table is a small picture of offsets per head. Its outermost offsets keep their meaning (the far edge
+    of the window), and bicubic interpolation fills what lies between.
+
+    Raises:
+        ValueError: if the table does not belong to a square window.
+    """
+    rows, _ = table.shape
+    side = round(rows**0.5)
+    if side**2 != rows or side % 2 == 0:
+        raise ValueError(
+            f"a bias table of {rows} rows belongs to no square window; expected (2w-1)**2 rows, such as 169 for w=7"
+        )
+    new_side = 2 * window - 1
+    if side == new_side:
+        return table
+    picture = rearrange(table.float(), "(y x) h -> 1 h y x", y=side)
+    picture = F.interpolate(picture, size=(new_side, new_side), mode="bicubic", align_corners=True)
+    return rearrange(picture, "1 h y x -> (y x) h").to(table.dtype)

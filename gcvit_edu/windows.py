@@ -1,0 +1,60 @@
+"""Cutting a feature map into windows and putting it back (paper, section 3.2).
+
+Windows are image-major: all windows of image 0 come first, then all of image 1.
+Within an image they run row by row, and so do the tokens within a window.
+"""
+
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def window_partition(x: Tensor, window: int) -> Tensor:
+    """(B, H, W, C) -> (B*N, T, C) with T = window**2; the N windows of one image stay adjacent.
+
+    Raises:
+        ValueError: if H or W is not a multiple of window.
+    """
+    _, height, width, _ = x.shape
+    if height % window or width % window:
+        raise ValueError(
+            f"a {height}x{width} feature map cannot be cut into {window}x{window} windows; "
+            "pad it first with pad_to_windows"
+        )
+    return rearrange(x, "b (nh wh) (nw ww) c -> (b nh nw) (wh ww) c", wh=window, ww=window)
+
+
+def window_merge(windows: Tensor, window: int, height: int, width: int) -> Tensor:
+    """(B*N, T, C) -> (B, height, width, C), the inverse of window_partition.
+
+    Raises:
+        ValueError: if the windows do not make up whole maps of height x width.
+    """
+    per_image = (height // window) * (width // window)
+    if height % window or width % window or windows.shape[0] % per_image or windows.shape[1] != window**2:
+        raise ValueError(
+            f"{windows.shape[0]} windows of {windows.shape[1]} tokens do not make up maps of {height}x{width} "
+            f"with {window}x{window} windows; give the height and width that window_partition was given"
+        )
+    nh, nw = height // window, width // window
+    return rearrange(
+        windows, "(b nh nw) (wh ww) c -> b (nh wh) (nw ww) c", nh=nh, nw=nw, wh=window, ww=window
+    )
+
+
+def pad_to_windows(x: Tensor, window: int) -> tuple[Tensor, Tensor | None]:
+    """Pad a map with zeros, at the bottom and on the right, until it holds whole windows.
+
+    Returns:
+        The padded map, (B, H, W, C) -> (B, H', W', C), and the mask of its real tokens,
+        (N, T) and boolean, in the order of window_partition; None where nothing was padded.
+    """
+    _, height, width, _ = x.shape
+    bottom, right = -height % window, -width % window
+    if not (bottom or right):
+        return x, None
+    real = torch.ones(1, height, width, 1, dtype=torch.bool, device=x.device)
+    x = F.pad(x, (0, 0, 0, right, 0, bottom))
+    real = F.pad(real, (0, 0, 0, right, 0, bottom), value=False)
+    return x, window_partition(real, window).squeeze(-1)

@@ -1,0 +1,130 @@
+"""The variants of GC ViT by name (paper, tables 1 and 2), and their registration with timm."""
+
+import difflib
+from dataclasses import replace
+
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+
+from gcvit_edu.config import GCViTConfig
+from gcvit_edu.model import GCViT
+from gcvit_edu.weights import TIMM_VARIANTS, load_weights
+
+_TINY = GCViTConfig()  # 64 channels, MLP ratio 3
+_SMALL = GCViTConfig(embed_dim=96, num_heads=(3, 6, 12, 24), mlp_ratio=2.0, drop_path_rate=0.3, layer_scale=1e-5)
+_LARGE = replace(_SMALL, embed_dim=192, num_heads=(6, 12, 24, 48), drop_path_rate=0.5)
+
+VARIANTS: dict[str, GCViTConfig] = {
+    # Ours, for CPUs and lessons: at 64 pixels its first two stages still have several windows.
+    "nano": GCViTConfig(
+        embed_dim=32,
+        depths=(2, 2, 4, 2),
+        num_heads=(1, 2, 4, 8),
+        window_sizes=(4, 4, 4, 2),
+        drop_path_rate=0.1,
+        image_size=64,
+    ),
+    "xxtiny": replace(_TINY, depths=(2, 2, 6, 2)),
+    "xtiny": replace(_TINY, depths=(3, 4, 6, 5)),
+    "tiny": _TINY,
+    "tiny2": replace(_TINY, depths=(3, 4, 29, 5), drop_path_rate=0.25),
+    "small": _SMALL,
+    "small2": replace(_SMALL, depths=(3, 4, 23, 5), mlp_ratio=3.0, drop_path_rate=0.35),
+    "base": replace(_SMALL, embed_dim=128, num_heads=(4, 8, 16, 32), drop_path_rate=0.5),
+    "large": _LARGE,
+    "large_384": replace(_LARGE.resized(384), drop_path_rate=0.1),
+    "large_512": replace(_LARGE.resized(512), drop_path_rate=0.1),
+}
+
+
+def list_models() -> list[str]:
+    """The names that create_model knows, small to large."""
+    return list(VARIANTS)
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int = 1000,
+    in_chans: int = 3,
+    image_size: int | None = None,
+    drop_path_rate: float | None = None,
+    pretrained: bool = False,
+) -> GCViT:
+    """A GC ViT by name.
+
+    Args:
+        name: one of list_models().
+        num_classes: outputs of the head; 0 for none. With pretrained, another number than 1000 gets a new head.
+        in_chans: channels of the image.
+        image_size: grow or shrink the windows for this image size; None keeps the variant's own.
+            Images of any other size run too, in windows of unchanged size.
+        drop_path_rate: stochastic depth of the last block; None for the paper's value.
+        pretrained: load NVIDIA's ImageNet-1k weights through timm (CC-BY-NC-SA-4.0).
+
+    Raises:
+        ValueError: for an unknown name, sizes that do not fit, or no weights for what is asked.
+        ConnectionError: if the weights cannot be downloaded.
+    """
+    if name not in VARIANTS:
+        close = difflib.get_close_matches(name, VARIANTS, n=3, cutoff=0.4) or list_models()
+        raise ValueError(f"no variant is called {name!r}; the nearest names are {', '.join(close)}")
+    config = VARIANTS[name]
+    if image_size is not None and image_size != config.image_size:
+        config = config.resized(image_size)
+    if drop_path_rate is not None:
+        config = replace(config, drop_path_rate=drop_path_rate)
+    if not pretrained:
+        return GCViT(replace(config, num_classes=num_classes, in_chans=in_chans))
+    if name not in TIMM_VARIANTS or in_chans != 3:
+        raise ValueError(
+            f"there are no pretrained weights for {name} with in_chans={in_chans}; "
+            f"they exist for {', '.join(TIMM_VARIANTS)} with in_chans=3"
+        )
+    model = GCViT(replace(config, num_classes=1000))
+    load_weights(model, name)
+    if num_classes != 1000:
+        model.reset_classifier(num_classes)
+    return model
+
+
+def _register_with_timm(name: str) -> None:
+    entry_name = f"gcvit_edu_{name}"
+
+    def build(
+        img_size: int | None = None, global_pool: str = "avg", num_classes: int = 1000, **kwargs: object
+    ) -> GCViT:
+        model = create_model(name, image_size=img_size, num_classes=num_classes, **kwargs)
+        if global_pool != "avg":
+            model.reset_classifier(num_classes, global_pool)
+        return model
+
+    def entry(pretrained: bool = False, **kwargs: object) -> GCViT:
+        # timm builds without weights: ours are converted from another layout when the model is made.
+        feature_cfg = {"feature_cls": "getter", "out_indices": (0, 1, 2, 3)}
+        return build_model_with_cfg(
+            lambda **given: build(pretrained=pretrained, **given), entry_name, False, feature_cfg=feature_cfg, **kwargs
+        )
+
+    entry.__name__ = entry_name
+    register_model(entry)
+
+
+def _timm_config(config: GCViTConfig) -> dict[str, object]:
+    return {
+        "num_classes": 1000,
+        "input_size": (config.in_chans, config.image_size, config.image_size),
+        "pool_size": (config.map_sizes[-1],) * 2,
+        "crop_pct": 0.875,
+        "interpolation": "bicubic",
+        "mean": (0.485, 0.456, 0.406),
+        "std": (0.229, 0.224, 0.225),
+        "first_conv": "stem.conv",
+        "classifier": "head",
+        "fixed_input_size": False,
+    }
+
+
+__all__ = ["VARIANTS", "create_model", "list_models"]
+default_cfgs = generate_default_cfgs({f"gcvit_edu_{name}": _timm_config(config) for name, config in VARIANTS.items()})
+for _name in VARIANTS:
+    _register_with_timm(_name)
