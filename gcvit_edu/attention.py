@@ -23,9 +23,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = 
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None].to(q.dtype))
 
 
-def attend_explicit(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def attend_explicit(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """softmax(q k^T / sqrt(d) + bias) v, step by step (paper, equation 3), with the attention map.
 
     Args:

@@ -1,6 +1,6 @@
 """Recording the attention of every block while a model runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -64,7 +64,9 @@ def capture_attention(model: GCViT) -> Iterator[list[AttentionRecord]]:
             step()
 
 
-def _record(attn: nn.Module, stage: int, block: int, is_global: bool, records: list[AttentionRecord]):
+def _record(
+    attn: nn.Module, stage: int, block: int, is_global: bool, records: list[AttentionRecord]
+) -> Callable[[], None]:
     map_size = (0, 0)
 
     def remember_size(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:

@@ -230,7 +230,7 @@ class GCViT(nn.Module):
 
 
 def init_weights(module: nn.Module) -> None:
-    """Linear weights and bias tables from a normal of 0.02 cut at two deviations, linear biases zero."""
+    """Linear weights and bias tables from a normal of deviation 0.02, linear biases zero; the rest as in PyTorch."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:

@@ -76,9 +76,7 @@ def _from_timm(key: str) -> str | None:
         return _under(prefix, _rename(match[3], _MBCONV_OF_TIMM))
     if match := re.fullmatch(r"stages\.(\d+)\.blocks\.(\d+)\.(.+)", key):
         return _block_key(match[1], match[2], match[3], _BLOCK_OF_TIMM)
-    return _rename(
-        key, [(r"stages\.\d+\.norm\.(weight|bias)", r"norm.\1"), (r"head\.fc\.(weight|bias)", r"head.\1")]
-    )
+    return _rename(key, [(r"stages\.\d+\.norm\.(weight|bias)", r"norm.\1"), (r"head\.fc\.(weight|bias)", r"head.\1")])
 
 
 def _from_nvidia(key: str) -> str | None:
@@ -183,11 +181,9 @@ def load_weights(model: nn.Module, path_or_name: str | Path, *, sha256: str | No
         ValueError: for another kind of file, a wrong SHA-256, or weights that do not fit.
         ConnectionError: if a download fails.
     """
-    if path_or_name in TIMM_VARIANTS:
-        state_dict = _download(str(path_or_name))
-    else:
-        state_dict = _read(Path(path_or_name), sha256)
-    if path_or_name in TIMM_VARIANTS or _layout(list(state_dict)) == "NVIDIA":
+    named = path_or_name in TIMM_VARIANTS
+    state_dict = _download(str(path_or_name)) if named else _read(Path(path_or_name), sha256)
+    if named or _layout(list(state_dict)) == "NVIDIA":
         _print_licence_once()
     model.load_state_dict(convert_state_dict(state_dict, model))
 

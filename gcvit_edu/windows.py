@@ -38,9 +38,7 @@ def window_merge(windows: Tensor, window: int, height: int, width: int) -> Tenso
             f"with {window}x{window} windows; give the height and width that window_partition was given"
         )
     nh, nw = height // window, width // window
-    return rearrange(
-        windows, "(b nh nw) (wh ww) c -> b (nh wh) (nw ww) c", nh=nh, nw=nw, wh=window, ww=window
-    )
+    return rearrange(windows, "(b nh nw) (wh ww) c -> b (nh wh) (nw ww) c", nh=nh, nw=nw, wh=window, ww=window)
 
 
 def pad_to_windows(x: Tensor, window: int) -> tuple[Tensor, Tensor | None]:

@@ -102,7 +102,11 @@ def _register_with_timm(name: str) -> None:
         # timm builds without weights: ours are converted from another layout when the model is made.
         feature_cfg = {"feature_cls": "getter", "out_indices": (0, 1, 2, 3)}
         return build_model_with_cfg(
-            lambda **given: build(pretrained=pretrained, **given), entry_name, False, feature_cfg=feature_cfg, **kwargs
+            lambda **given: build(pretrained=pretrained, **given),
+            entry_name,
+            False,
+            feature_cfg=feature_cfg,
+            **kwargs,
         )
 
     entry.__name__ = entry_name
@@ -124,7 +128,9 @@ def _timm_config(config: GCViTConfig) -> dict[str, object]:
     }
 
 
-__all__ = ["VARIANTS", "create_model", "list_models"]
 default_cfgs = generate_default_cfgs({f"gcvit_edu_{name}": _timm_config(config) for name, config in VARIANTS.items()})
 for _name in VARIANTS:
     _register_with_timm(_name)
+
+# Last, because timm adds the names of its entries to a list that is there before.
+__all__ = ["VARIANTS", "create_model", "list_models"]

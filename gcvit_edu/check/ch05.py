@@ -1,0 +1,233 @@
+"""Checkers of chapter 5, Window attention."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from gcvit_edu.attention import attend_explicit
+from gcvit_edu.check.verdict import Verdict, call, compare, not_yet
+from gcvit_edu.position import relative_position_index
+from gcvit_edu.windows import window_merge
+
+
+def merge(function: Callable[[Tensor, int, int, int], Tensor]) -> Verdict:
+    """Exercise 5.1: function(windows, window, height, width) is the inverse of window_partition."""
+    window, height, width = 2, 4, 6
+    windows = torch.arange(2.0 * height * width * 3).reshape(-1, window**2, 3)
+    answer, failed = call(function, windows, window, height, width)
+    if failed:
+        return failed
+    sizes = {"nh": 2, "nw": 3, "wh": window, "ww": window}
+
+    def merged(pattern: str) -> Tensor:
+        return rearrange(windows, pattern, **sizes)
+
+    mistakes = {
+        "The windows are laid out column by column; they come row by row.": merged(
+            "(b nw nh) (wh ww) c -> b (nh wh) (nw ww) c"
+        ),
+        "The tokens inside each window are transposed; they run row by row.": merged(
+            "(b nh nw) (ww wh) c -> b (nh wh) (nw ww) c"
+        ),
+        "Windows of different images are mixed: all windows of image 0 come first.": merged(
+            "(nh nw b) (wh ww) c -> b (nh wh) (nw ww) c"
+        ),
+        "You put the tokens side by side in one reshape, so each window became a strip; "
+        "the window's rows must end up in different rows of the map.": windows.reshape(2, height, width, 3),
+    }
+    right = window_merge(windows, window, height, width)
+    return compare(answer, right, "Cutting and merging are inverse to each other.", mistakes)
+
+
+def attention_pairs(function: Callable[[int, int, int], int]) -> Verdict:
+    """Exercise 5.2: function(height, width, window) counts query-key pairs, padding included."""
+    cases = [(56, 56, 7), (28, 28, 7), (60, 45, 7), (10, 3, 4)]
+
+    def pairs(height: int, width: int, window: int) -> int:
+        return math.ceil(height / window) * math.ceil(width / window) * window**4
+
+    mistakes = {
+        "You counted pairs of the whole map; a token meets only the tokens of its own window.": lambda h, w, _: (
+            (h * w) ** 2
+        ),
+        "You counted windows times tokens; within a window every token meets every token.": lambda h, w, s: (
+            math.ceil(h / s) * math.ceil(w / s) * s**2
+        ),
+        "Right where the windows fit. Where they do not, the map is padded to whole windows first.": lambda h, w, s: (
+            (h // s) * (w // s) * s**4
+        ),
+        "Right where the windows fit. Where they do not, the padded tokens are computed too.": lambda h, w, s: (
+            h * w * s**2
+        ),
+    }
+    answers = []
+    for case in cases:
+        answer, failed = call(function, *case)
+        if failed:
+            return failed
+        answers.append(answer)
+    if answers == [pairs(*case) for case in cases]:
+        return Verdict(True, "Linear in the number of tokens, for a fixed window.")
+    for diagnosis, wrong in mistakes.items():
+        if answers == [wrong(*case) for case in cases]:
+            return not_yet(diagnosis)
+    case = next(case for case, answer in zip(cases, answers, strict=True) if answer != pairs(*case))
+    return not_yet(
+        f"For a map of {case[0]}x{case[1]} and windows of {case[2]}x{case[2]}, "
+        f"{answers[cases.index(case)]} is not the number of pairs."
+    )
+
+
+def relative_index(function: Callable[[int], Tensor]) -> Verdict:
+    """Exercise 5.3: function(window) equals relative_position_index(window)."""
+    window = 3
+    answer, failed = call(function, window)
+    if failed:
+        return failed
+    rows, columns = (grid.flatten() for grid in torch.meshgrid(*[torch.arange(window)] * 2, indexing="ij"))
+    dy, dx = rows[:, None] - rows, columns[:, None] - columns
+    side = 2 * window - 1
+    shifted_y, shifted_x = dy + window - 1, dx + window - 1
+    mistakes = {
+        "The sign is turned: an offset is query minus key.": (window - 1 - dy) * side + (window - 1 - dx),
+        "Rows and columns are swapped: the row offset is multiplied by 2w-1.": shifted_x * side + shifted_y,
+        "You multiplied the row offset by w; there are 2w-1 different column offsets.": shifted_y * window + shifted_x,
+        "Without adding w-1 the indices are negative, and count from the table's end.": dy * side + dx,
+        "Distances lost their sign: left and right must not share a row of the table.": dy.abs() * side + dx.abs(),
+    }
+    return compare(answer, relative_position_index(window), f"All {side**2} offsets have their own row.", mistakes)
+
+
+def attention(function: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> Verdict:
+    """Exercise 5.4: function(q, k, v, bias) is softmax(q k^T / sqrt(d) + bias) v."""
+    q, k, v, bias, _ = _example()
+    answer, failed = call(function, q, k, v, bias)
+    if failed:
+        return failed
+    d = q.shape[-1]
+    products = q @ k.mT
+    mistakes = {
+        "Your output equals attention without the bias.": (products / d**0.5).softmax(-1) @ v,
+        "Your output equals attention without the division by sqrt(d).": (products + bias).softmax(-1) @ v,
+        "You divided by d; it is sqrt(d).": (products / d + bias).softmax(-1) @ v,
+        "You divided the bias by sqrt(d) too; only the products are divided.": ((products + bias) / d**0.5).softmax(-1)
+        @ v,
+        "The softmax runs over the queries; each query's weights over the keys must sum to one.": (
+            products / d**0.5 + bias
+        ).softmax(-2)
+        @ v,
+        "You added the bias after the softmax; it belongs to the logits.": ((products / d**0.5).softmax(-1) + bias) @ v,
+        "The roles of q and k are swapped.": (k @ q.mT / d**0.5 + bias).softmax(-1) @ v,
+    }
+    right = attend_explicit(q, k, v, bias)[0]
+    return compare(answer, right, "Your output equals attend's.", mistakes)
+
+
+def masked_attention(function: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]) -> Verdict:
+    """Exercise 5.5: function(q, k, v, bias, real) is attention in which nobody looks at padded tokens."""
+    q, k, v, bias, real = _example()
+    answer, failed = call(function, q, k, v, bias, real)
+    if failed:
+        return failed
+    logits = q @ k.mT / q.shape[-1] ** 0.5 + bias
+    keys, queries = real[:, None, None, :], real[:, None, :, None]
+    weights = logits.softmax(-1)
+    mistakes = {
+        "Your output equals attention without a mask.": weights @ v,
+        "The mask is turned round: real is True for the tokens that may be looked at.": logits.masked_fill(
+            keys, float("-inf")
+        )
+        .softmax(-1)
+        .nan_to_num()
+        @ v,
+        "You set weights to zero after the softmax; the rest no longer sums to one.": weights * keys @ v,
+        "You set the logits of padded keys to zero, a logit like any other; use minus infinity.": logits.masked_fill(
+            ~keys, 0.0
+        ).softmax(-1)
+        @ v,
+        "You masked the queries; it is the keys that nobody may look at.": logits.masked_fill(~queries, float("-inf"))
+        .softmax(-1)
+        .nan_to_num()
+        @ v,
+        "You set the values of padded tokens to zero; they still take their share of the weights.": weights
+        @ (v * real[:, None, :, None]),
+    }
+    # What a padded query gets is cropped later, so only real queries count.
+    if isinstance(answer, Tensor) and answer.shape == q.shape:
+        answer = answer.nan_to_num() * queries
+    right = attend_explicit(q, k, v, bias, real)[0] * queries
+    mistakes = {diagnosis: wrong * queries for diagnosis, wrong in mistakes.items()}
+    return compare(answer, right, "No real token sees the padding.", mistakes)
+
+
+def blocks_to_cross(function: Callable[[int, int], int]) -> Verdict:
+    """Exercise 5.6: function(side, window) counts Swin blocks until one corner has reached the other."""
+    cases = [(8, 8), (16, 8), (32, 8), (56, 7), (20, 4)]
+    answers = []
+    for case in cases:
+        answer, failed = call(function, *case)
+        if failed:
+            return failed
+        answers.append(answer)
+    right = [_blocks_to_cross(*case) for case in cases]
+    if answers == right:
+        return Verdict(True, "Now look at how your numbers grow with the side, and answer the question.")
+    if answers == [count - 1 for count in right]:
+        return not_yet("One too few each time: the block that reaches the far corner counts too.")
+    if answers == [count + 1 for count in right]:
+        return not_yet("One too many each time: stop counting as soon as the far corner is reached.")
+    if answers == [_blocks_to_cross(*case, first_shift=1) for case in cases]:
+        return not_yet("Your first block is shifted; Swin begins with windows that are not.")
+    if answers == [1 if side == window else 2 for side, window in cases]:
+        return not_yet(
+            "You let a shifted window reach round the edge; Swin masks that, as the two sides are no neighbours."
+        )
+    case = next(case for case, answer, count in zip(cases, answers, right, strict=True) if answer != count)
+    return not_yet(
+        f"On a map {case[0]} tokens wide with windows of {case[1]}, {answers[cases.index(case)]} is not the count."
+    )
+
+
+def entropy_without_scale(answer: float) -> Verdict:
+    """Exercise 5.7: the mean entropy in bits of attention without 1/sqrt(d), for d = 32 and T = 49."""
+    generator = torch.Generator().manual_seed(0)
+    q, k = torch.randn(2, 400, 49, 32, generator=generator, dtype=torch.float64)
+    values = {}
+    for name, scale in (("right", 1.0), ("scaled", 32**-0.5)):
+        logarithms = (q @ k.mT * scale).log_softmax(-1)
+        values[name] = -(logarithms.exp() * logarithms).sum(-1).mean().item()
+    bits = values["right"] / math.log(2)
+    if answer is None:
+        return not_yet("Measure it, put your number in this cell, then run it again.")
+    if not isinstance(answer, (int, float)):
+        return not_yet(f"Expected a number, got {type(answer).__name__}; .item() turns a tensor into one.")
+    if abs(answer - bits) < 0.1:
+        return Verdict(True, "Now do the same for d from 2 to 512 and answer the question.")
+    if abs(answer - values["scaled"] / math.log(2)) < 0.1:
+        return not_yet("That is the entropy with the division by sqrt(d).")
+    if abs(answer - values["right"]) < 0.07:
+        return not_yet("That is in nats; divide by log 2 to get bits.")
+    if abs(answer + bits) < 0.1:
+        return not_yet("The sign is turned: entropy is minus the sum of p log p.")
+    return not_yet(f"{answer:.2f} bits is not it. Are there 49 tokens, of 32 standard normal numbers each?")
+
+
+def _example() -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Queries, keys, values, bias and mask of three windows with two heads, four tokens and five channels each."""
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = torch.randn(3, 3, 2, 4, 5, generator=generator)
+    bias = torch.randn(2, 4, 4, generator=generator)
+    real = torch.tensor([[True] * 4, [True, False, True, False], [True, True, False, False]])
+    return q, k, v, bias, real
+
+
+def _blocks_to_cross(side: int, window: int, first_shift: int = 0) -> int:
+    reached, blocks = 0, 0  # the rightmost token that knows of the leftmost one
+    while reached < side - 1:
+        shift = window // 2 if (blocks + first_shift) % 2 else 0
+        reached = min(side - 1, ((reached + window - shift) // window) * window + shift - 1)
+        blocks += 1
+    return max(blocks, 1)

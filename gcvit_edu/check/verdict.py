@@ -1,0 +1,81 @@
+"""What a checker answers, and how it finds out what went wrong."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to an exercise: right or not, and why. In a notebook it shows as its text."""
+
+    right: bool
+    message: str
+
+    def __repr__(self) -> str:
+        return ("Right. " if self.right else "Not yet. ") + self.message
+
+
+def not_yet(message: str) -> Verdict:
+    """A verdict on a wrong answer."""
+    return Verdict(False, message)
+
+
+def call(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Verdict | None]:
+    """The function's answer, or the verdict on why it has none.
+
+    The arguments are cloned, so that a function that works in place cannot spoil them.
+    """
+    if not callable(function):
+        return None, not_yet(f"Give the function itself, not {type(function).__name__}.")
+    copies = [value.clone() if isinstance(value, Tensor) else value for value in arguments]
+    try:
+        answer = function(*copies)
+    except NotImplementedError:
+        return None, not_yet("Write your answer in this cell, then run it again.")
+    except Exception as error:  # whatever the reader's code raises is what the reader has to see
+        shapes = ", ".join(str(tuple(value.shape)) for value in arguments if isinstance(value, Tensor))
+        where = f" when called with shapes {shapes}" if shapes else f" when called with {arguments}"
+        return None, not_yet(f"Your function raised {type(error).__name__}{where}: {error}")
+    if answer is None:
+        return None, not_yet("Your function returned None. Does it end with a return?")
+    return answer, None
+
+
+def compare(
+    answer: Any, right: Tensor, praise: str, mistakes: Mapping[str, Tensor], *, tolerance: float = 1e-4
+) -> Verdict:
+    """Compare a tensor with the right one, and with what typical mistakes give.
+
+    Args:
+        answer: what the reader's function returned.
+        right: what it should have returned.
+        praise: what to say if it did.
+        mistakes: results of typical mistakes, by their diagnosis ("the bias is missing").
+        tolerance: largest difference that counts as equal, relative to right's largest value.
+    """
+    if not isinstance(answer, Tensor):
+        return not_yet(f"Expected a tensor, got {type(answer).__name__}.")
+    answer = answer.detach()
+    if answer.shape != right.shape:
+        for diagnosis, wrong in mistakes.items():
+            if answer.shape == wrong.shape and _close(answer, wrong, tolerance):
+                return not_yet(diagnosis)
+        return not_yet(f"Expected the shape {tuple(right.shape)}, got {tuple(answer.shape)}.")
+    if _close(answer, right, tolerance):
+        return Verdict(True, praise)
+    if not torch.isfinite(answer.double()).all():
+        return not_yet("Your answer holds values that are infinite or not a number.")
+    for diagnosis, wrong in mistakes.items():
+        if answer.shape == wrong.shape and _close(answer, wrong, tolerance):
+            return not_yet(diagnosis)
+    difference = (answer.double() - right.double()).abs().max()
+    return not_yet(f"The shape is right, the values are not: the largest difference is {difference:.2g}.")
+
+
+def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    a, b = a.double(), b.double()
+    return bool((a - b).abs().max() <= tolerance * b.abs().max().clamp_min(1e-12))
