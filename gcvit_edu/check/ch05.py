@@ -134,32 +134,26 @@ def masked_attention(function: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor]
         return failed
     logits = q @ k.mT / q.shape[-1] ** 0.5 + bias
     keys, queries = real[:, None, None, :], real[:, None, :, None]
-    weights = logits.softmax(-1)
-    mistakes = {
-        "Your output equals attention without a mask.": weights @ v,
-        "The mask is turned round: real is True for the tokens that may be looked at.": logits.masked_fill(
-            keys, float("-inf")
-        )
-        .softmax(-1)
-        .nan_to_num()
-        @ v,
-        "You set weights to zero after the softmax; the rest no longer sums to one.": weights * keys @ v,
-        "You set the logits of padded keys to zero, a logit like any other; use minus infinity.": logits.masked_fill(
-            ~keys, 0.0
-        ).softmax(-1)
-        @ v,
-        "You masked the queries; it is the keys that nobody may look at.": logits.masked_fill(~queries, float("-inf"))
-        .softmax(-1)
-        .nan_to_num()
-        @ v,
-        "You set the values of padded tokens to zero; they still take their share of the weights.": weights
-        @ (v * real[:, None, :, None]),
-    }
-    # What a padded query gets is cropped later, so only real queries count.
+    # What a padded query gets is cropped later, so only real queries count. Masked queries leave a trace there.
+    unmasked = "Your output equals attention without a mask."
     if isinstance(answer, Tensor) and answer.shape == q.shape:
+        if answer.isnan().any():
+            unmasked = "You masked the queries; it is the keys that nobody may look at."
         answer = answer.nan_to_num() * queries
+    shares = (
+        "Padded tokens still take their share of the weights: you set their weights, or their values, to zero "
+        "after the softmax, and the rest no longer sums to one."
+    )
+    turned = "The mask is turned round: real is True for the tokens that may be looked at."
+    zeroed = "You set the logits of padded keys to zero, a logit like any other; use minus infinity."
+    weights = {
+        unmasked: logits.softmax(-1),
+        shares: logits.softmax(-1) * keys,
+        turned: logits.masked_fill(keys, float("-inf")).softmax(-1).nan_to_num(),
+        zeroed: logits.masked_fill(~keys, 0.0).softmax(-1),
+    }
+    mistakes = {diagnosis: wrong @ v * queries for diagnosis, wrong in weights.items()}
     right = attend_explicit(q, k, v, bias, real)[0] * queries
-    mistakes = {diagnosis: wrong * queries for diagnosis, wrong in mistakes.items()}
     return compare(answer, right, "No real token sees the padding.", mistakes)
 
 
@@ -178,9 +172,9 @@ def blocks_to_cross(function: Callable[[int, int], int]) -> Verdict:
     if answers == [count - 1 for count in right]:
         return not_yet("One too few each time: the block that reaches the far corner counts too.")
     if answers == [count + 1 for count in right]:
-        return not_yet("One too many each time: stop counting as soon as the far corner is reached.")
-    if answers == [_blocks_to_cross(*case, first_shift=1) for case in cases]:
-        return not_yet("Your first block is shifted; Swin begins with windows that are not.")
+        return not_yet(
+            "One too many each time: Swin's first block is not shifted, and counting stops when the corner is reached."
+        )
     if answers == [1 if side == window else 2 for side, window in cases]:
         return not_yet(
             "You let a shifted window reach round the edge; Swin masks that, as the two sides are no neighbours."
@@ -224,10 +218,10 @@ def _example() -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     return q, k, v, bias, real
 
 
-def _blocks_to_cross(side: int, window: int, first_shift: int = 0) -> int:
+def _blocks_to_cross(side: int, window: int) -> int:
     reached, blocks = 0, 0  # the rightmost token that knows of the leftmost one
     while reached < side - 1:
-        shift = window // 2 if (blocks + first_shift) % 2 else 0
+        shift = window // 2 if blocks % 2 else 0
         reached = min(side - 1, ((reached + window - shift) // window) * window + shift - 1)
         blocks += 1
     return max(blocks, 1)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from gcvit_edu.viz.style import CYCLE, as_array, lighten, panels, styled
+from gcvit_edu.viz.style import TINTS, as_array, lighten, panels, styled
 
 
 @styled
@@ -37,7 +37,7 @@ def number_grids(
         if group is not None:
             for cell, number in np.ndenumerate(as_array(group)):
                 if number >= 0:
-                    tint[cell] = lighten(CYCLE[int(number) % len(CYCLE)], 0.62)
+                    tint[cell] = lighten(TINTS[int(number) % len(TINTS)], 0.62)
         ax.imshow(tint, interpolation="nearest")
         size = min(10.5, 62 / max(values.shape) / columns * 2)
         for (row, column), value in np.ndenumerate(values):

@@ -19,6 +19,7 @@ LOCAL, GLOBAL = "#0072B2", "#D55E00"
 GREEN, ORANGE, SKY, PINK, GREY = "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#6B6B6B"
 YELLOW = "#F0E442"  # for lines on photographs only: it vanishes on white
 CYCLE = (LOCAL, GLOBAL, GREEN, ORANGE, SKY, PINK, GREY)
+TINTS = (SKY, ORANGE, GREEN, PINK, GREY)  # for things that are neither local nor global
 LOCAL_MAP = LinearSegmentedColormap.from_list("local", ["#FFFFFF", SKY, LOCAL, "#00304D"])
 
 WIDTH = 6.4  # inches: narrow enough that the letters can be read on a phone

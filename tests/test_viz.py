@@ -1,0 +1,90 @@
+"""Figures: each draws what it was given, and leaves matplotlib as it was."""
+
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gcvit_edu import viz
+
+
+@pytest.fixture(autouse=True)
+def no_screen() -> Iterator[None]:
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+
+
+def titles() -> list[str]:
+    return [ax.get_title() for ax in plt.gcf().axes if ax.get_title()]
+
+
+def test_settings_are_left_alone_also_after_an_error() -> None:
+    before = dict(plt.rcParams)
+    viz.bars({"a": 1.0, "b": 2.0}, label="things")
+    with pytest.raises(AttributeError):
+        viz.pictures({"not a picture": None}.values())
+    assert dict(plt.rcParams) == before
+
+
+def test_number_grids_write_every_number_and_tint_groups() -> None:
+    grid = torch.arange(6).reshape(2, 3)
+    viz.number_grids({"one": grid, "two": grid}, groups=[torch.tensor([[0, 0, 1], [1, -1, -1]]), None])
+    assert titles() == ["one", "two"]
+    left = plt.gcf().axes[0]
+    assert [text.get_text() for text in left.texts] == ["0", "1", "2", "3", "4", "5"]
+    tint = left.images[0].get_array()
+    assert np.array_equal(tint[0, 0], tint[0, 1])
+    assert not np.array_equal(tint[0, 0], tint[0, 2])
+    assert np.ptp(tint[1, 1]) == 0  # grey
+
+
+def test_windows_are_drawn_where_they_are() -> None:
+    image = Image.new("RGB", (56, 56))
+    viz.windows_on_photo(image, {"four windows": (4, 7)})
+    lines = plt.gcf().axes[0].lines
+    white = [line for line in lines if line.get_color() == "white"]
+    assert sorted({float(line.get_xdata()[0]) for line in white if line.get_ydata()[0] == 0}) == [0, 28, 56]
+    assert len(lines) - len(white) == 2 * 8  # seven tokens have eight borders in each direction
+
+
+def test_attention_is_laid_over_the_right_tokens() -> None:
+    weights = torch.zeros(4, 4)
+    weights[2, 3] = 1.0
+    viz.attention_on_photo(Image.new("RGB", (32, 32)), {"one": (weights, (3, 3))}, window=2)
+    ax = plt.gcf().axes[0]
+    alpha = np.asarray(ax.images[1].get_array())[..., 3]
+    assert np.argwhere(alpha > 0).tolist() == [[2, 3]]
+    window, token = (patch.get_bbox().bounds for patch in ax.patches)
+    assert window == (16, 16, 16, 16)
+    assert token == (24, 24, 8, 8)
+
+
+def test_local_and_global_cells() -> None:
+    viz.local_and_global(Image.new("RGB", (56, 56)), stride=2, window=7)
+    left, right = plt.gcf().axes
+    assert len(left.patches) == 49
+    assert len(right.patches) == 50  # and the frame of the same window
+    assert left.patches[0].get_width() == 2
+    assert right.patches[0].get_width() == 8
+
+
+def test_curves_and_bars_show_their_values() -> None:
+    viz.curves([1, 10], {"up": [1, 2], "down": [2, 1]}, labels=("x", "y"), log="x")
+    ax = plt.gca()
+    assert ax.get_xscale() == "log"
+    assert ax.get_yscale() == "linear"
+    assert [text.get_text() for text in ax.texts] == ["up", "down"]
+    viz.bars({"a": 1.0, "b": 2.5}, label="things")
+    assert [text.get_text() for text in plt.gca().texts] == ["1", "2.5"]
+    assert [patch.get_width() for patch in plt.gca().patches] == [1.0, 2.5]
+
+
+def test_pictures_fill_a_grid() -> None:
+    viz.pictures({name: torch.zeros(2, 2, 3) for name in "abc"}, columns=2)
+    figure = plt.gcf()
+    assert titles() == ["a", "b", "c"]
+    assert not figure.axes[3].axison  # the spare panel is blank
