@@ -1,0 +1,165 @@
+"""A chapter runs without the rest of the project, and its first cell finds or fetches the package.
+
+Three readers are simulated: one who installed the wheel and has the notebook alone in an empty folder, one
+who opens the notebook in Colab, and one who opens it in a clone.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import nbformat
+import pytest
+from _project import CHAPTERS, ROOT, project_files
+from address import read_address, setup_cell
+from nbformat.v4 import new_code_cell, new_notebook
+
+EXECUTE = ROOT / "book" / "_ext" / "execute.py"
+INSTALLABLE = ("pyproject.toml", "README.md", "LICENSE", "LICENSE-text", "gcvit_edu", "data")
+WHERE = "import gcvit_edu; print(gcvit_edu.__file__)"
+
+
+def run(*command: str | Path, cwd: Path, **variables: str) -> str:
+    """What the command printed; a failing one fails the test with all that it said."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    env |= {"PYTHONNOUSERSITE": "1", **variables}
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every installed package but ours."""
+    folder = tmp_path_factory.mktemp("others")
+    for place in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        for entry in Path(place).iterdir():
+            if "gcvit_edu" not in entry.name and entry.suffix != ".pth":
+                (folder / entry.name).symlink_to(entry)
+    return folder
+
+
+@pytest.fixture
+def python(tmp_path: Path, others: Path) -> Path:
+    """A Python of its own that has torch and all the rest, but not this package."""
+    folder = tmp_path / "venv"
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=tmp_path)
+    site = next(folder.glob("lib/python*/site-packages"), folder / "Lib" / "site-packages")
+    (site / "others.pth").write_text(f"{others}\n")
+    return folder / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run(*pip(sys.executable, "wheel"), "--no-build-isolation", "-w", folder, ROOT, cwd=folder)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git repository with the package as it stands here, uncommitted changes included."""
+    folder = tmp_path_factory.mktemp("clone")
+    for path in project_files():
+        if path.parts[0] in INSTALLABLE:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / path, folder / path)
+    git = ("git", "-c", "user.name=reader", "-c", "user.email=reader@example.org")
+    run("git", "init", "-q", cwd=folder)
+    run("git", "add", "-A", cwd=folder)
+    run(*git, "commit", "-q", "-m", "as it stands", cwd=folder)
+    return folder
+
+
+def pip(python: str | Path, command: str) -> tuple[str | Path, ...]:
+    return (python, "-m", "pip", command, "-q", "--no-deps")
+
+
+def colab(clone: Path) -> dict[str, str]:
+    """Variables under which the repository's address leads to the clone, and nothing leads to a network."""
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{clone.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": read_address(ROOT),
+        "PIP_NO_INDEX": "1",
+        # pip reads this as "build isolation: 0": the wheel is built with the hatchling that is installed.
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_BREAK_SYSTEM_PACKAGES": "1",
+    }
+
+
+def alone(chapter: Path, tmp_path: Path) -> Path:
+    """A copy of the chapter in a folder where nothing else is."""
+    folder = tmp_path / "empty" / "folder"
+    folder.mkdir(parents=True)
+    return shutil.copy(chapter, folder)
+
+
+def test_this_python_has_no_package(python: Path, tmp_path: Path) -> None:
+    """Without it, the tests below would show nothing."""
+    source = "import importlib.util, torch; print(importlib.util.find_spec('gcvit_edu'))"
+    assert run(python, "-c", source, cwd=tmp_path).strip() == "None"
+
+
+def test_wheel_carries_the_data(wheel: Path, python: Path, tmp_path: Path) -> None:
+    run(*pip(sys.executable, "install"), "--prefix", python.parent.parent, wheel, cwd=tmp_path)
+    source = "import pathlib, gcvit_edu; print(*pathlib.Path(gcvit_edu.__file__).parent.glob('_data/photos/*'))"
+    assert run(python, "-c", source, cwd=tmp_path).strip()
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_chapter_runs_alone_with_the_wheel(chapter: Path, wheel: Path, python: Path, tmp_path: Path) -> None:
+    run(*pip(sys.executable, "install"), "--prefix", python.parent.parent, wheel, cwd=tmp_path)
+    run(python, EXECUTE, alone(chapter, tmp_path), cwd=tmp_path)
+
+
+# One chapter is enough: tests/test_notebooks.py holds the first cells of all chapters equal.
+@pytest.mark.parametrize("chapter", CHAPTERS[:1], ids=lambda path: path.stem)
+def test_chapter_runs_in_colab(chapter: Path, clone: Path, python: Path, tmp_path: Path) -> None:
+    run(python, EXECUTE, alone(chapter, tmp_path), cwd=tmp_path, **colab(clone))
+    assert str(python.parent.parent) in run(python, "-c", WHERE, cwd=tmp_path)
+
+
+def test_first_cell_finds_the_package_of_a_clone(clone: Path, python: Path) -> None:
+    notebook = clone / "book" / "chapter.ipynb"
+    notebook.parent.mkdir(exist_ok=True)
+    cells = [new_code_cell(setup_cell(read_address(ROOT))), new_code_cell(WHERE)]
+    nbformat.write(new_notebook(cells=cells), notebook)
+    run(python, EXECUTE, notebook, cwd=clone)
+    output = nbformat.read(notebook, as_version=4).cells[1].outputs[0]
+    assert output.text.strip() == str(clone / "gcvit_edu" / "__init__.py")
+
+
+# -------------------------------------------------------------------------------------------- execute.py itself
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("1 / 0", "cell 1 raised ZeroDivisionError: division by zero"),
+        ("import warnings; warnings.warn('old')", "cell 1 wrote to stderr"),
+    ],
+)
+def test_a_failing_chapter_is_not_stored(tmp_path: Path, source: str, complaint: str) -> None:
+    notebook = tmp_path / "chapter.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell("print(1)"), new_code_cell(source)]), notebook)
+    before = notebook.read_bytes()
+    done = subprocess.run([sys.executable, EXECUTE, notebook], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"chapter.ipynb was not stored: {complaint}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert notebook.read_bytes() == before
+
+
+def test_running_a_chapter_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    notebook = tmp_path / "chapter.ipynb"
+    source = "import matplotlib.pyplot as plt\nprint('a')\nplt.plot([1, 2]);"
+    nbformat.write(new_notebook(cells=[new_code_cell(source)]), notebook)
+    run(sys.executable, EXECUTE, notebook, cwd=tmp_path)
+    first = notebook.read_bytes()
+    run(sys.executable, EXECUTE, notebook, cwd=tmp_path)
+    assert notebook.read_bytes() == first
+    assert b"image/png" in first

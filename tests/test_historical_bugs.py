@@ -1,0 +1,122 @@
+"""Bugs that other implementations really had, planted here: each must be caught, and caught by the right check."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+import timm
+import torch
+from _support import (
+    check_batch_invariance,
+    check_equal_gradients,
+    check_equal_outputs,
+    check_permutation,
+    enlarge_weights,
+    images,
+    loop_query,
+)
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gcvit_edu.attention import GlobalWindowAttention, attend
+from gcvit_edu.model import GCViT
+from gcvit_edu.query import GlobalQueryGenerator
+from gcvit_edu.weights import convert_state_dict
+from gcvit_edu.zoo import create_model
+
+Planter = Callable[[pytest.MonkeyPatch], None]
+
+
+def plant_tiled_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows 0, 1, 2, ... get the queries of images 0, 1, 0, 1, ... (NVlabs/GCVit issue 10; timm to 1.0.30)."""
+
+    def tiled(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = None) -> Tensor:
+        return attend(q.repeat(len(k) // len(q), 1, 1, 1), k, v, bias, real)
+
+    monkeypatch.setattr(GlobalWindowAttention, "attend", staticmethod(tiled))
+
+
+def plant_heads_across_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The map is reshaped to tokens while its channels still come first (NVlabs/GCVit issue 11)."""
+    right = GlobalQueryGenerator.forward
+
+    def wrong(self: GlobalQueryGenerator, x: Tensor) -> Tensor:
+        query = right(self, x)
+        batch, heads, tokens, d = query.shape
+        channels_first = query.transpose(2, 3).reshape(batch, heads * d * tokens)
+        return channels_first.reshape(batch, tokens, heads, d).transpose(1, 2)
+
+    monkeypatch.setattr(GlobalQueryGenerator, "forward", wrong)
+
+
+def plant_zero_padded_pooling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The max-pool pads with zeros, which win where all real values are negative (keras.io's example)."""
+
+    def pool(x: Tensor, kernel_size: int, stride: int, padding: int) -> Tensor:
+        return F.max_pool2d(F.pad(x, [padding] * 4), kernel_size, stride)
+
+    monkeypatch.setattr("gcvit_edu.query.F", SimpleNamespace(max_pool2d=pool, interpolate=F.interpolate))
+
+
+@pytest.fixture(scope="module")
+def models() -> tuple[GCViT, nn.Module]:
+    theirs = timm.create_model("gcvit_xxtiny").eval()
+    enlarge_weights(theirs)
+    ours = create_model("xxtiny").eval()
+    ours.load_state_dict(convert_state_dict(theirs.state_dict()))
+    return ours.double(), theirs.double()
+
+
+def check_query(seed: int = 0) -> None:
+    """The query generator equals its loops."""
+    made = GlobalQueryGenerator(dim=8, num_heads=2, window=2, levels=2).double()
+    enlarge_weights(made, seed)
+    x = images(2, 8, chans=8, dtype=torch.float64).permute(0, 2, 3, 1)
+    torch.testing.assert_close(made(x), loop_query(made, x))
+
+
+PARITY, GRADIENTS, BATCH, ORDER, QUERY = "parity", "gradients", "batch invariance", "permutation", "query loops"
+
+
+def checks(models: tuple[GCViT, nn.Module]) -> dict[str, Callable[[], None]]:
+    ours, theirs = models
+    x = images(3, 224, dtype=torch.float64)
+    return {
+        PARITY: lambda: check_equal_outputs(ours, theirs, x),
+        GRADIENTS: lambda: check_equal_gradients(ours, theirs, x, convert_state_dict),
+        BATCH: lambda: check_batch_invariance(ours, x),
+        ORDER: lambda: check_permutation(ours, x),
+        QUERY: check_query,
+    }
+
+
+def test_without_a_bug_every_check_passes(models: tuple[GCViT, nn.Module]) -> None:
+    for check in checks(models).values():
+        check()
+
+
+@pytest.mark.parametrize(
+    ("plant", "caught_by"),
+    [
+        (plant_tiled_query, {PARITY, GRADIENTS, BATCH, ORDER}),
+        (plant_heads_across_space, {PARITY, GRADIENTS, QUERY}),
+        (plant_zero_padded_pooling, {PARITY, GRADIENTS, QUERY}),
+    ],
+)
+def test_a_planted_bug_is_caught(
+    plant: Planter, caught_by: set[str], models: tuple[GCViT, nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    failed = set()
+    for name, check in checks(models).items():
+        try:
+            check()
+        except AssertionError:
+            failed.add(name)
+    assert failed == caught_by
+
+
+def test_a_batch_of_one_hides_the_tiled_query(models: tuple[GCViT, nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
+    # Which is how it lived for four years: values were compared for single images only.
+    plant_tiled_query(monkeypatch)
+    check_equal_outputs(*models, images(1, 224, dtype=torch.float64))

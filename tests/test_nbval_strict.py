@@ -1,0 +1,110 @@
+"""The flags of `make test` refuse a wrong notebook: each fault is planted in a copy of a good one."""
+
+import base64
+import io
+import re
+import shlex
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import nbformat
+import pytest
+from _project import ROOT
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+from PIL import Image
+
+# Raw, without the line of text that usually comes with a picture: nbval alone would compare nothing.
+DRAW = """
+import base64, io
+from PIL import Image
+file = io.BytesIO()
+Image.new("L", (8, 6), 100).save(file, "PNG")
+display({"image/png": base64.b64encode(file.getvalue()).decode()}, raw=True)
+""".strip()
+
+
+def png(shade: int, size: tuple[int, int] = (8, 6)) -> str:
+    file = io.BytesIO()
+    Image.new("L", size, shade).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def good_notebook(shade: int = 100, size: tuple[int, int] = (8, 6)) -> NotebookNode:
+    """Two cells with the outputs that they really have: a line of text and a grey picture."""
+    text = new_output("stream", name="stdout", text="2\n")
+    picture = new_output("display_data", data={"image/png": png(shade, size)})
+    return new_notebook(
+        cells=[
+            new_code_cell("print(1 + 1)", outputs=[text], execution_count=1),
+            new_code_cell(DRAW, outputs=[picture], execution_count=2),
+        ]
+    )
+
+
+def notebooks() -> dict[str, NotebookNode]:
+    made = {
+        name: good_notebook()
+        for name in ("good", "unrun", "changed_text", "error", "stderr", "new_picture", "lost_picture")
+    }
+    made["unrun"].cells[0].update(outputs=[], execution_count=None)
+    made["changed_text"].cells[0].outputs[0].text = "3\n"
+    made["error"].cells[0].source = "print(1 + one)"
+    made["stderr"].cells[0].source = "import sys; print(1 + 1); print('careful', file=sys.stderr)"
+    made["new_picture"].cells[0].source = f"print(1 + 1)\n{DRAW}"
+    made["lost_picture"].cells[1].source = DRAW.rsplit("\n", 1)[0]
+    made["nearly_the_same_picture"] = good_notebook(shade=102)
+    made["other_picture"] = good_notebook(shade=120)
+    made["other_size"] = good_notebook(size=(9, 6))
+    return made
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """{name of the notebook: what pytest said of its failed cells, or ""}."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    for name, notebook in notebooks().items():
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+    flags = re.search(r"^NBVAL := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    report = folder / "report.xml"
+    command = [sys.executable, "-m", "pytest", *shlex.split(flags), "-p", "tests.nbval_strict"]
+    command += ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={folder}", f"--junit-xml={report}"]
+    subprocess.run([*command, *sorted(folder.glob("*.ipynb"))], cwd=ROOT, capture_output=True, check=False)
+    return read_verdicts(report)
+
+
+def read_verdicts(report: Path) -> dict[str, str]:
+    verdicts: dict[str, str] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        name = case.get("classname", "").removesuffix(".ipynb")
+        said = "".join(found.text or "" for kind in ("failure", "error") for found in case.iter(kind))
+        verdicts[name] = verdicts.get(name, "") + said
+    return verdicts
+
+
+def test_every_notebook_was_judged(verdicts: dict[str, str]) -> None:
+    assert set(verdicts) == set(notebooks())
+
+
+@pytest.mark.parametrize("name", ["good", "nearly_the_same_picture"])
+def test_good_notebook_passes(verdicts: dict[str, str], name: str) -> None:
+    assert verdicts[name] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("unrun", "never run"),
+        ("changed_text", "Cell outputs differ"),
+        ("error", "NameError"),
+        ("stderr", "Cell outputs differ"),
+        ("new_picture", "0 pictures are stored, 1 were drawn"),
+        ("lost_picture", "1 pictures are stored, 0 were drawn"),
+        ("other_picture", "picture 1 changed"),
+        ("other_size", "9x6 pixels -> 8x6 pixels"),
+    ],
+)
+def test_fault_is_found(verdicts: dict[str, str], name: str, complaint: str) -> None:
+    assert complaint in verdicts[name]

@@ -1,0 +1,317 @@
+"""The project holds together: dependencies, address, files, and imports that point down only."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from _project import BOOK, CHAPTERS, PACKAGE, ROOT, project_files
+from address import checked_address, read_address, setup_cell, write_address
+from nbformat.v4 import new_code_cell, new_notebook
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRAS = PYPROJECT["project"]["optional-dependencies"]
+
+# ------------------------------------------------------------------------------------------------ dependencies
+
+# Colab's image of August 2026. A chapter must not replace what is installed there.
+COLAB = {
+    "torch": "2.11.0",
+    "torchvision": "0.26.0",
+    "timm": "1.0.28",
+    "einops": "0.8.2",
+    "matplotlib": "3.10.0",
+    "numpy": "2.1.3",
+    "pillow": "11.3.0",
+    "safetensors": "0.8.0",
+}
+LOCK_LINE = re.compile(r"[a-z0-9.-]+==[\w.!+]+(?: ; [\w.'\"<>=!() ]+)?")
+
+
+def core_requirements() -> list[Requirement]:
+    return [Requirement(line) for line in PYPROJECT["project"]["dependencies"]]
+
+
+def all_requirements() -> list[Requirement]:
+    return core_requirements() + [Requirement(line) for lines in EXTRAS.values() for line in lines]
+
+
+def locked() -> dict[str, list[Requirement]]:
+    """{package: its lines}; there are two where an old Python needs another version."""
+    lines: dict[str, list[Requirement]] = {}
+    for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            assert LOCK_LINE.fullmatch(line), line  # a version and a marker: no address, no path, no option
+            lines.setdefault(canonicalize_name(Requirement(line).name), []).append(Requirement(line))
+    return lines
+
+
+def test_lock_pins_every_dependency_within_its_bounds() -> None:
+    lines = locked()
+    for wanted in all_requirements():
+        assert canonicalize_name(wanted.name) in lines, f"{wanted} is not in requirements.lock: make lock"
+        for pinned in lines[canonicalize_name(wanted.name)]:
+            (pin,) = pinned.specifier
+            assert wanted.specifier.contains(pin.version), f"{pinned} does not satisfy {wanted}: make lock"
+
+
+@pytest.mark.parametrize("python", ["3.11.0", "3.11.9", "3.12.1", "3.13.0"])
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_lock_names_each_package_at_most_once_on_a_platform(python: str, platform: str) -> None:
+    place = {"python_full_version": python, "python_version": python.rsplit(".", 1)[0], "sys_platform": platform}
+    for name, lines in locked().items():
+        applying = [line for line in lines if line.marker is None or line.marker.evaluate(place)]
+        assert len(applying) <= 1, name
+
+
+def test_what_colab_has_satisfies_the_package() -> None:
+    wanted = {canonicalize_name(requirement.name): requirement for requirement in core_requirements()}
+    assert set(wanted) == set(COLAB)
+    for name, version in COLAB.items():
+        assert wanted[name].specifier.contains(version), f"Colab has {name} {version}"
+
+
+def test_conda_installs_the_same_extras() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    (pip,) = (entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+    assert pip == [f"-e .[{','.join(sorted(EXTRAS))}]"]
+    assert f"python{PYPROJECT['project']['requires-python']}" in environment["dependencies"]
+
+
+def test_versions_agree() -> None:
+    version = PYPROJECT["project"]["version"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert str(Version(version)) == version
+    assert citation["version"] == version
+
+
+# ------------------------------------------------------------------------------------------------------- files
+
+TOP_LEVEL = {
+    ".ci",
+    ".github",
+    ".gitignore",
+    "CITATION.cff",
+    "LICENSE",
+    "LICENSE-text",
+    "Makefile",
+    "README.md",
+    "_config.yml",
+    "_toc.yml",
+    "book",
+    "data",
+    "environment.yml",
+    "gcvit_edu",
+    "pyproject.toml",
+    "requirements.lock",
+    "tests",
+}
+VENDORED = Path("book/_static/mathjax")
+# In two parts, so that this file does not name what it forbids.
+REGISTRY = re.compile(r"(?:pypi|python" + r"hosted|npm" + r"js|debian|anaconda)\.(?:org|com)\b|--(?:extra-)?index-url")
+HOME = re.compile(r"(?<![\w.])/(?:home|root|Users|work)/[\w.-]+")
+
+
+def foreign_words(text: str) -> list[str]:
+    """Package registries' hosts and folders of one machine."""
+    return [found[0] for pattern in (REGISTRY, HOME) for found in pattern.finditer(text)]
+
+
+def test_only_the_planned_entries_stand_at_the_top() -> None:
+    assert {path.parts[0] for path in project_files()} <= TOP_LEVEL
+
+
+def test_no_file_names_a_registry_or_a_folder_of_one_machine() -> None:
+    for path in project_files():
+        if VENDORED in path.parents or b"\0" in (ROOT / path).read_bytes():
+            continue
+        assert foreign_words((ROOT / path).read_text(encoding="utf-8")) == [], path
+
+
+@pytest.mark.parametrize("text", ["see npm" + "js.com/x", "pip install --index" + "-url X", "in /home" + "/me/book"])
+def test_a_foreign_word_is_found(text: str) -> None:
+    assert foreign_words(text) != []
+
+
+# ----------------------------------------------------------------------------------------------------- address
+
+
+def test_address_stands_in_two_places_only() -> None:
+    """_config.yml and the chapters' first cells; that those are equal is checked in test_notebooks.py."""
+    address = read_address(ROOT)
+    assert checked_address(address) == address
+    allowed = {Path("_config.yml"), *(path.relative_to(ROOT) for path in CHAPTERS)}
+    for path in project_files():
+        if path not in allowed:
+            assert address.encode() not in (ROOT / path).read_bytes(), path
+    for path in CHAPTERS:
+        assert path.read_text(encoding="utf-8").count(address) == 1, path
+
+
+def test_make_address_rewrites_every_place(tmp_path: Path) -> None:
+    (tmp_path / "book").mkdir()
+    shutil.copy(ROOT / "_config.yml", tmp_path)
+    notebook = new_notebook(cells=[new_code_cell(setup_cell(read_address(ROOT))), new_code_cell("print(1)")])
+    nbformat.write(notebook, tmp_path / "book" / "made_up.ipynb")
+    for path in CHAPTERS:
+        shutil.copy(path, tmp_path / "book")
+    before = (tmp_path / "_config.yml").read_text(encoding="utf-8")
+
+    write_address(tmp_path, "https://github.com/you/fork")
+
+    assert read_address(tmp_path) == "https://github.com/you/fork"
+    for path in (tmp_path / "book").glob("*.ipynb"):
+        first = next(cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+        assert first.source == setup_cell("https://github.com/you/fork")
+    for path in (tmp_path / "_config.yml", *tmp_path.glob("book/*.ipynb")):
+        assert read_address(ROOT) not in path.read_text(encoding="utf-8")
+
+    write_address(tmp_path, read_address(ROOT))
+    assert (tmp_path / "_config.yml").read_text(encoding="utf-8") == before
+    for path in CHAPTERS:
+        assert (tmp_path / "book" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("text", ["https://github.com/you/fork/", " https://github.com/you/fork.git"])
+def test_address_is_cleaned(text: str) -> None:
+    assert checked_address(text) == "https://github.com/you/fork"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "you/fork", "git@github.com:you/fork", "https://github.com/you", "https://example.org/you/fork"]
+)
+def test_other_addresses_are_refused_with_the_remedy(text: str) -> None:
+    with pytest.raises(ValueError, match=r"make address URL=https://github\.com/you/fork"):
+        checked_address(text)
+    script = BOOK / "_ext" / "address.py"
+    done = subprocess.run([sys.executable, script, text], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+
+
+# ----------------------------------------------------------------------------------------------------- imports
+
+# A module imports from its own level or from a lower one. The package's __init__ names what users need.
+LEVELS = {
+    "config": 0,
+    "windows": 0,
+    "position": 0,
+    "layers": 0,
+    "attention": 1,
+    "query": 1,
+    "stem": 1,
+    "model": 2,
+    "counting": 2,
+    "weights": 2,  # below the zoo, which loads pretrained weights
+    "zoo": 3,
+    "capture": 4,
+    "data": 4,
+    "train": 4,
+    "viz": 5,
+    "explorer": 5,
+    "check": 5,
+    "bench": 5,
+}
+CORE = ("config", "windows", "position", "layers", "attention", "query", "stem", "model", "zoo")
+MOST_LINES_OF_A_FILE = 300
+MOST_LINES_OF_THE_CORE = 900
+
+
+def modules_used(source: str, package: str = "gcvit_edu") -> set[str]:
+    """Modules of gcvit_edu that a file imports, wherever in the file; `package` is the folder it lies in.
+
+    A name that is no module, as in `from gcvit_edu import create_model`, comes from the package's __init__.
+    """
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: package.count(".") + 2 - node.level] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            names |= {f"{base}.{alias.name}" for alias in node.names}
+    ours = [name.split(".") for name in names if name.split(".")[0] == "gcvit_edu"]
+    return {parts[1] if len(parts) > 1 and parts[1] in LEVELS else "__init__" for parts in ours}
+
+
+def upward_imports(source: str, own: str, package: str = "gcvit_edu") -> list[str]:
+    """What a file of the module `own` imports from above; the package's __init__ is above everything."""
+    top = max(LEVELS.values()) + 1
+    return sorted(name for name in modules_used(source, package) if LEVELS.get(name, top) > LEVELS[own])
+
+
+def package_files() -> list[Path]:
+    """The package's Python files but its __init__, which names what users need, whatever its level."""
+    return sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def own_module(path: Path) -> str:
+    """gcvit_edu/train/loop.py -> train."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", package_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    assert own_module(path) in LEVELS, "give the new module a level here and in the README"
+    package = ".".join(path.relative_to(ROOT).parts[:-1])
+    assert upward_imports(path.read_text(encoding="utf-8"), own_module(path), package) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "own", "package", "found"),
+    [
+        ("from gcvit_edu.config import GCViTConfig", "model", "gcvit_edu", []),
+        ("from gcvit_edu.windows import pad", "position", "gcvit_edu", []),
+        ("from gcvit_edu.zoo import create_model", "model", "gcvit_edu", ["zoo"]),
+        ("def f():\n    import gcvit_edu.viz as viz", "capture", "gcvit_edu", ["viz"]),
+        ("from gcvit_edu import model", "config", "gcvit_edu", ["model"]),
+        ("from gcvit_edu import create_model", "bench", "gcvit_edu", ["__init__"]),
+        ("from .model import GCViT", "layers", "gcvit_edu", ["model"]),
+        ("from ..viz import show", "train", "gcvit_edu.train", ["viz"]),
+        ("from .loop import run", "train", "gcvit_edu.train", []),
+        ("import torch", "config", "gcvit_edu", []),
+    ],
+)
+def test_an_import_that_points_up_is_found(source: str, own: str, package: str, found: list[str]) -> None:
+    assert upward_imports(source, own, package) == found
+
+
+def test_matplotlib_is_imported_by_viz_only() -> None:
+    importers = {
+        own_module(path)
+        for path in package_files()
+        if re.search(r"^\s*(?:import|from) matplotlib", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert importers <= {"viz"}
+
+
+def test_importing_the_package_imports_torch_and_einops_only() -> None:
+    heavy = ("timm", "torchvision", "matplotlib", "PIL", "safetensors", "webdataset", "tensorboard")
+    source = f"import sys, gcvit_edu; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def count_lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def test_files_stay_small() -> None:
+    long = {str(path): count_lines(path) for path in PACKAGE.rglob("*.py")}
+    assert {name: lines for name, lines in long.items() if lines > MOST_LINES_OF_A_FILE} == {}
+    assert sum(count_lines(PACKAGE / f"{name}.py") for name in CORE) < MOST_LINES_OF_THE_CORE
+
+
+def test_example_of_the_readme_runs() -> None:
+    (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=False)
+    assert done.stdout == "torch.Size([1, 1000]) torch.Size([1, 64, 2, 49, 49])\n", done.stderr
