@@ -130,15 +130,14 @@ def time_interleaved(
 def peak_memory(setting: Setting, source: str) -> int | None:
     """Peak bytes of a few steps, beyond what the model itself holds; on the CPU measured in a process of its own."""
     if setting.device == "cuda":
-        return _run_and_measure(setting, source, 0)
+        return _run_and_measure(setting, source, torch.get_num_threads())
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
         return pool.apply(_run_and_measure, (setting, source, torch.get_num_threads()))
 
 
 def _run_and_measure(setting: Setting, source: str, threads: int) -> int | None:
-    if threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads)
     step = make_step(build(setting, source), setting)
     if setting.device == "cuda":
         before = torch.cuda.memory_allocated()
@@ -153,11 +152,10 @@ def _run_and_measure(setting: Setting, source: str, threads: int) -> int | None:
 
 def _peak_of_this_process() -> int | None:
     """Peak resident bytes so far, or None where the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # Linux; its ru_maxrss would begin with the parent's peak
-        lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        if "VmHWM" in lines:
-            return int(lines["VmHWM"].split()[0]) * 1024
+    status = Path("/proc/self/status")  # Linux; its ru_maxrss would begin with the parent's peak
+    for line in status.read_text().splitlines() if status.is_file() else ():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
     try:
         import resource
     except ImportError:  # Windows
@@ -227,8 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Measurement]:
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; PyTorch's choice by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there as well")
     options = parser.parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    torch.set_num_threads(options.threads or torch.get_num_threads())
     try:
         settings = [
             Setting(options.variant, options.image_size, batch_size, mode, options.device, compiled)
@@ -244,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> list[Measurement]:
     print(format_table(measurements))
     if options.json:
         record = {"machine": machine, "measurements": [asdict(each) for each in measurements]}
-        options.json.write_text(json.dumps(record, indent=2) + "\n")
+        options.json.write_text(json.dumps(record, indent=2))
     return measurements
 
 

@@ -53,8 +53,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, query: Tensor) -> Tensor:
         y = self.norm1(x)
         y = self.attn(y, query) if self.use_global else self.attn(y)
-        x = self.drop_path1(self.ls1(y)).add_(x)
-        return self.drop_path2(self.ls2(self.mlp(self.norm2(x)))).add_(x)
+        x = x + self.drop_path1(self.ls1(y))
+        return x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
 
 
 class Stage(nn.Module):

@@ -56,6 +56,22 @@ def zero_after(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor) -> T
     return attend_explicit(q, k, v, bias)[1] * real[:, None, None, :] @ v
 
 
+def keys_and_queries(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor) -> Tensor:
+    seen = real[:, None, None, :] & real[:, None, :, None]
+    return (q @ k.mT / q.shape[-1] ** 0.5 + bias).masked_fill(~seen, -INFINITY).softmax(-1) @ v
+
+
+def real_pairs(height: int, width: int, window: int) -> list[tuple[int, int]]:
+    tokens = [(y, x) for y in range(height) for x in range(width)]
+    if height * width > 100:  # the large maps fit their windows, or nearly: count by arithmetic
+        rows = [min(window, height - y) for y in range(0, height, window)]
+        columns = [min(window, width - x) for x in range(0, width, window)]
+        return [(0, 0)] * sum((row * column) ** 2 for row in rows for column in columns)
+    return [
+        (0, 0) for a in tokens for b in tokens if all(i // window == j // window for i, j in zip(a, b, strict=True))
+    ]
+
+
 INFINITY = float("inf")
 LOG_2 = 0.6931471805599453
 
@@ -76,7 +92,10 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch01.map_sizes, lambda h, w: map_sizes(w, h), "swapped"),
     (ch01.map_sizes, lambda h, w: [(h // s, w // s) for s in (4, 8, 16, 32)], "you round down"),
     (ch01.map_sizes, lambda h, w: map_sizes(h, w, (2, 4, 8, 16)), "the stem halves the image twice"),
+    (ch01.map_sizes, lambda h, w: [(round(h / s), round(w / s)) for s in (4, 8, 16, 32)], "below one half"),
     (ch01.map_sizes, lambda h, w: 3, "Expected four pairs"),
+    (ch01.windows_per_map, {1: 256, 2: 64, 3: 16, 4: 4}, "14 tokens wide, not 7"),
+    (ch01.blocks_that_see_everything, 10, "no block there sees"),
     (ch01.windows_per_map, {1: 64, 2: 16, 3: 1, 4: 1}, "counts at 224"),
     (ch01.windows_per_map, {1: 16, 2: 8, 3: 2, 4: 2}, "one row"),
     (ch01.windows_per_map, {1: 112**2, 2: 56**2, 3: 28**2, 4: 14**2}, "counted tokens"),
@@ -102,11 +121,18 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
         lambda x, w, h, wd: window_merge(x.reshape(6, 2, 4, 3).transpose(0, 1).reshape(-1, 4, 3), w, h, wd),
         "different images are mixed",
     ),
+    (
+        ch05.merge,
+        lambda x, w, h, wd: x.reshape(2, 3, 2, 2, 2, 3).permute(0, 1, 3, 2, 4, 5).reshape(2, h, wd, 3),
+        "Rows and columns of windows are swapped",
+    ),
+    (ch05.attention_pairs, lambda h, w, s: len(real_pairs(h, w, s)), "left the padded tokens out"),
     (ch05.attention_pairs, lambda h, w, s: (h * w) ** 2, "whole map"),
     (ch05.attention_pairs, lambda h, w, s: ceil(h / s) * ceil(w / s) * s**2, "windows times tokens"),
     (ch05.attention_pairs, lambda h, w, s: (h // s) * (w // s) * s**4, "padded to whole windows first"),
     (ch05.attention_pairs, lambda h, w, s: h * w * s**2, "padded tokens are computed too"),
     (ch05.attention_pairs, lambda h, w, s: 5, "5 is not the number"),
+    (ch05.relative_index, lambda w: relative_position_index(w).float(), "with integers"),
     (ch05.relative_index, lambda w: relative_position_index(w).T, "sign is turned"),
     (ch05.relative_index, lambda w: by_hand(w, lambda y, x: (x + w - 1) * (2 * w - 1) + y + w - 1), "swapped"),
     (
@@ -146,6 +172,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch05.attention, lambda q, k, v, b: attend_explicit(q, k, v, b), "Expected a tensor, got tuple"),
     (ch05.masked_attention, lambda q, k, v, b, r: attend_explicit(q, k, v, b)[0], "without a mask"),
     (ch05.masked_attention, lambda q, k, v, b, r: attend_explicit(q, k, v, b, ~r)[0], "turned round"),
+    (ch05.masked_attention, keys_and_queries, "Mask the keys only"),
     (ch05.masked_attention, zero_after, "no longer sums to one"),
     (ch05.masked_attention, mask_in(0.0, "keys"), "a logit like any other"),
     (ch05.masked_attention, mask_in(-INFINITY, "queries"), "masked the queries"),
@@ -158,6 +185,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch05.blocks_to_cross, lambda s, w: crossing(s, w, extra=1), "One too many"),
     (ch05.blocks_to_cross, lambda s, w: crossing(s, w, first=1), "first block is not shifted"),
     (ch05.blocks_to_cross, lambda s, w: crossing(s, w, wrap=True), "round the edge"),
+    (ch05.blocks_to_cross, lambda s, w: s // w, "number of windows in a row"),
     (ch05.blocks_to_cross, lambda s, w: 4, "4 is not the count"),
     (ch05.entropy_without_scale, entropy(32**-0.5, LOG_2), "with the division"),
     (ch05.entropy_without_scale, entropy(1.0, 1.0), "in nats"),

@@ -26,6 +26,8 @@ def map_sizes(function: Callable[[int, int], Sequence[tuple[int, int]]]) -> Verd
             return not_yet(asked + "rows and columns are swapped; the height comes first.")
         if answer == [(height // stride, width // stride) for stride in (4, 8, 16, 32)]:
             return not_yet(asked + "the network rounds up where a side is no multiple, you round down.")
+        if answer == [(round(height / stride), round(width / stride)) for stride in (4, 8, 16, 32)]:
+            return not_yet(asked + "round up also below one half; what is left of a token is a token.")
         if answer == [(ceil(height / stride), ceil(width / stride)) for stride in (2, 4, 8, 16)]:
             return not_yet(asked + "the stem halves the image twice before the first stage.")
         return not_yet(asked + f"{answer} is not right; expected four pairs, each half as large as the one before.")
@@ -51,6 +53,8 @@ def windows_per_map(answer: Mapping[int, int]) -> Verdict:
         return not_yet("You counted the windows of one row; there are as many rows as columns.")
     if answer == {stage: (448 // stride) ** 2 for stage, stride in enumerate(config.strides, start=1)}:
         return not_yet("You counted tokens; a window holds 49 of them, in stage 3 it holds 196.")
+    if answer == {**right, 3: 16}:
+        return not_yet("The windows of stage 3 are 14 tokens wide, not 7.")
     wrong = next(stage for stage in right if answer[stage] != right[stage])
     return not_yet(f"Stage {wrong} does not have {answer[wrong]} windows. How many tokens wide is its map?")
 
@@ -66,6 +70,8 @@ def blocks_that_see_everything(answer: int) -> Verdict:
         return not_yet("These are the global blocks. Which windows are as large as their map?")
     if answer == right // 2:
         return not_yet("You counted only the global blocks of stages 3 and 4; the local ones have one window too.")
+    if answer in (total, total - 2):
+        return not_yet("Stage 1 has 8 x 8 windows and stage 2 has 4 x 4: no block there sees the whole map.")
     if answer == 24:
         return not_yet("That is the count for tiny; the question is about xxtiny, with depths 2, 2, 6, 2.")
     return not_yet("Look at the list of blocks above: in which stages is there a single window?")

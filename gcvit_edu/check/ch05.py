@@ -32,6 +32,9 @@ def merge(function: Callable[[Tensor, int, int, int], Tensor]) -> Verdict:
         "The tokens inside each window are transposed; they run row by row.": merged(
             "(b nh nw) (ww wh) c -> b (nh wh) (nw ww) c"
         ),
+        "Rows and columns of windows are swapped: height // window rows, width // window columns.": rearrange(
+            windows, "(b nh nw) (wh ww) c -> b (nh wh) (nw ww) c", nh=3, nw=2, wh=window, ww=window
+        ).reshape(2, height, width, 3),
         "Windows of different images are mixed: all windows of image 0 come first.": merged(
             "(nh nw b) (wh ww) c -> b (nh wh) (nw ww) c"
         ),
@@ -49,7 +52,13 @@ def attention_pairs(function: Callable[[int, int, int], int]) -> Verdict:
     def pairs(height: int, width: int, window: int) -> int:
         return math.ceil(height / window) * math.ceil(width / window) * window**4
 
+    def real_pairs(height: int, width: int, window: int) -> int:
+        rows = [min(window, height - top) for top in range(0, height, window)]
+        columns = [min(window, width - left) for left in range(0, width, window)]
+        return sum((row * column) ** 2 for row in rows for column in columns)
+
     mistakes = {
+        "You left the padded tokens out; they are masked, but their products are computed.": real_pairs,
         "You counted pairs of the whole map; a token meets only the tokens of its own window.": lambda h, w, _: (
             (h * w) ** 2
         ),
@@ -87,6 +96,8 @@ def relative_index(function: Callable[[int], Tensor]) -> Verdict:
     answer, failed = call(function, window)
     if failed:
         return failed
+    if isinstance(answer, Tensor) and answer.is_floating_point():
+        return not_yet("Your indices are floating-point numbers; a table is looked up with integers.")
     rows, columns = (grid.flatten() for grid in torch.meshgrid(*[torch.arange(window)] * 2, indexing="ij"))
     dy, dx = rows[:, None] - rows, columns[:, None] - columns
     side = 2 * window - 1
@@ -137,9 +148,15 @@ def masked_attention(function: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor]
     # What a padded query gets is cropped later, so only real queries count. Masked queries leave a trace there.
     unmasked = "Your output equals attention without a mask."
     if isinstance(answer, Tensor) and answer.shape == q.shape:
-        if answer.isnan().any():
+        lost_rows = bool(answer.isnan().any())
+        if lost_rows:
             unmasked = "You masked the queries; it is the keys that nobody may look at."
         answer = answer.nan_to_num() * queries
+        if lost_rows and torch.allclose(answer, attend_explicit(q, k, v, bias, real)[0] * queries, atol=1e-5):
+            return not_yet(
+                "The rows of padded queries are not numbers, and their gradients would spoil the values. "
+                "Mask the keys only."
+            )
     shares = (
         "Padded tokens still take their share of the weights: you set their weights, or their values, to zero "
         "after the softmax, and the rest no longer sums to one."
@@ -175,6 +192,8 @@ def blocks_to_cross(function: Callable[[int, int], int]) -> Verdict:
         return not_yet(
             "One too many each time: Swin's first block is not shifted, and counting stops when the corner is reached."
         )
+    if answers == [side // window for side, window in cases]:
+        return not_yet("That is the number of windows in a row. Mark what is reached, block after block.")
     if answers == [1 if side == window else 2 for side, window in cases]:
         return not_yet(
             "You let a shifted window reach round the edge; Swin masks that, as the two sides are no neighbours."

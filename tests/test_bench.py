@@ -1,0 +1,119 @@
+"""The benchmark: what it compares, its arithmetic, its table and its refusals. No time is asserted."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from _support import error_of
+
+from gcvit_edu.bench import (
+    Measurement,
+    Setting,
+    build_pair,
+    describe_machine,
+    format_table,
+    main,
+    make_step,
+    peak_memory,
+    time_interleaved,
+)
+from gcvit_edu.layers import DropPath
+
+QUICK = {"image_size": 32, "batch_size": 1}
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_both_compute_the_same(mode: str) -> None:
+    setting = Setting(mode=mode, **QUICK)
+    models = build_pair(setting)
+    assert all(model.training == (mode == "train") for model in models.values())
+    assert all(module.rate == 0 for module in models["ours"].modules() if isinstance(module, DropPath))
+    steps = {source: make_step(model, setting) for source, model in models.items()}
+    assert error_of(steps["ours"](), steps["timm"]()) < 1e-4
+    for model in models.values():
+        assert all((value.grad is not None) == (mode == "train") for value in model.parameters())
+
+
+def test_steps_take_turns_and_warm_up_first() -> None:
+    order = []
+    steps = {name: lambda name=name: order.append(name) for name in ("ours", "timm")}
+    seconds = time_interleaved(steps, repeats=3, device="cpu", warm_up=2)
+    assert order == ["ours", "timm"] * 5
+    assert seconds.keys() == steps.keys()
+    assert all(value >= 0 for value in seconds.values())
+
+
+def test_ratios_and_table() -> None:
+    one = Measurement(Setting(), {"ours": 0.2, "timm": 0.3}, {"ours": 50 * 2**20, "timm": 100 * 2**20})
+    two = Measurement(Setting(mode="train", batch_size=16), {"ours": 2, "timm": 1}, {"ours": None, "timm": None})
+    assert one.speed_ratio == pytest.approx(1.5)
+    assert one.memory_ratio == 0.5
+    assert two.memory_ratio is None
+    assert format_table([one, two]).splitlines() == [
+        " mode  batch  graph  ours ms  timm ms  faster  ours MiB  timm MiB  memory",
+        " eval      8  eager    200.0    300.0   1.50x        50       100   0.50x",
+        "train     16  eager   2000.0   1000.0   0.50x         -         -       -",
+    ]
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "bench.json"
+    options = "--batch-sizes 1 --modes eval --image-size 32 --repeats 1"
+    (found,) = main([*options.split(), "--threads", str(torch.get_num_threads()), "--json", str(file)])
+    assert found.setting == Setting(**QUICK)
+    assert all(value > 0 for value in found.seconds.values())
+    assert all(value is None or value > 0 for value in found.peak_bytes.values())
+    printed = capsys.readouterr().out
+    assert "GC ViT xxtiny at 32 pixels" in printed
+    assert f"torch {torch.__version__}" in printed
+    assert format_table([found]) in printed
+    record = json.loads(file.read_text())
+    assert record["machine"] == describe_machine("cpu")
+    assert record["measurements"][0]["setting"]["variant"] == "xxtiny"
+
+
+def test_memory_holds_at_least_the_first_activations() -> None:
+    found = peak_memory(Setting(image_size=64, batch_size=32, mode="train"), "ours")
+    if found is None:
+        pytest.skip("this system does not tell a process its peak memory")
+    assert found > 4 * 32 * 64 * 32 * 32  # four bytes for 64 channels of 32x32 cells, 32 times
+    assert found < 2**30, "measured the whole process, not what the steps added"
+
+
+REFUSALS = [
+    (["--variant", "nano"], "no GC ViT called 'nano'; it has xxtiny"),
+    (["--image-size", "100"], "image_size=100; use a multiple of 32"),
+    (["--batch-sizes", "0"], "batch_size=0 must be at least 1"),
+    (["--repeats", "0", "--batch-sizes", "1", "--image-size", "32", "--modes", "eval"], "repeats=0"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSALS, ids=[message for _, message in REFUSALS])
+def test_refusals(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(options)
+    assert message in capsys.readouterr().err
+
+
+def test_no_cuda_is_said_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="finds no CUDA device here; use 'cpu'"):
+        Setting(device="cuda")
+
+
+def test_no_compiler_is_said_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(model: torch.nn.Module) -> torch.nn.Module:
+        def fail(*args: object) -> None:
+            raise RuntimeError("no C++ compiler")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.raises(ValueError, match=r"torch.compile does not work here .*no C\+\+ compiler"):
+        make_step(torch.nn.Identity(), Setting(compiled=True, **QUICK))
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    with pytest.raises(ValueError, match="mode='predict' is unknown; use eval or train"):
+        Setting(mode="predict")
