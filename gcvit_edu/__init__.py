@@ -11,7 +11,7 @@ from gcvit_edu.query import GlobalQueryGenerator
 from gcvit_edu.stem import Downsample, PatchStem
 from gcvit_edu.windows import pad_to_windows, window_merge, window_partition
 
-# Imported when first asked for, because they bring timm and other packages with them.
+# Imported when first asked for: some bring timm, which takes seconds to import.
 _LATER = {
     "create_model": "gcvit_edu.zoo",
     "list_models": "gcvit_edu.zoo",

@@ -24,7 +24,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = 
 
 
 def attend_explicit(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """softmax(q k^T / sqrt(d) + bias) v, step by step (paper, equation 3), with the attention map.
+    """softmax(q k^T / sqrt(d) + bias) v, step by step, with the attention map.
 
     Args:
         q: (B*N, h, T, d), or (B, h, T, d) where the N windows of an image share their queries.
@@ -89,6 +89,9 @@ class GlobalWindowAttention(nn.Module):
 
     Keys and values come from each window, queries from the whole image: the same for all its windows.
     Otherwise like WindowAttention, and with the same arguments.
+
+    Raises:
+        ValueError: if the query is not one of T tokens for each image.
     """
 
     attend = staticmethod(attend)
@@ -102,7 +105,12 @@ class GlobalWindowAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, query: Tensor) -> Tensor:
-        _, height, width, _ = x.shape
+        batch, height, width, _ = x.shape
+        if query.shape[0] != batch or query.shape[2] != self.window**2:
+            raise ValueError(
+                f"a query of shape {tuple(query.shape)} does not fit {batch} images and windows of "
+                f"{self.window}x{self.window}; give one query of {self.window**2} tokens for each image"
+            )
         x, real = pad_to_windows(x, self.window)
         _, padded_height, padded_width, _ = x.shape
         kv = self.kv(window_partition(x, self.window))

@@ -9,6 +9,8 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import timm
@@ -16,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gcvit_edu.weights import TIMM_VARIANTS, convert_state_dict
+from gcvit_edu.weights import TIMM_VARIANTS
 from gcvit_edu.zoo import create_model
 
 SOURCES = ("ours", "timm")
@@ -76,13 +78,6 @@ def build(setting: Setting, source: str) -> nn.Module:
     return model.to(setting.device).train(setting.mode == "train")
 
 
-def build_pair(setting: Setting) -> dict[str, nn.Module]:
-    """Both models, with the same weights."""
-    models = {source: build(setting, source) for source in SOURCES}
-    models["ours"].load_state_dict(convert_state_dict(models["timm"].state_dict(), models["ours"]))
-    return models
-
-
 def make_step(model: nn.Module, setting: Setting) -> Callable[[], Tensor]:
     """One step on random images: the logits in eval, forward and backward pass of the loss in training."""
     generator = torch.Generator().manual_seed(0)
@@ -110,44 +105,38 @@ def make_step(model: nn.Module, setting: Setting) -> Callable[[], Tensor]:
     return step
 
 
-def time_interleaved(
-    steps: dict[str, Callable[[], Tensor]], repeats: int, device: str, warm_up: int = 2
-) -> dict[str, float]:
-    """Median seconds of each step; they take turns, so that a slow moment of the machine meets them all."""
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for repeat in range(warm_up + repeats):
-        for name, step in steps.items():
-            wait()
-            start = time.perf_counter()
-            step()
-            wait()
-            if repeat >= warm_up:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
-def peak_memory(setting: Setting, source: str) -> int | None:
-    """Peak bytes of a few steps, beyond what the model itself holds; on the CPU measured in a process of its own."""
-    if setting.device == "cuda":
-        return _run_and_measure(setting, source, torch.get_num_threads())
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(_run_and_measure, (setting, source, torch.get_num_threads()))
-
-
-def _run_and_measure(setting: Setting, source: str, threads: int) -> int | None:
+def _work(connection: Connection, setting: Setting, source: str, threads: int) -> None:
+    """In a process of its own: run a step each time it is asked to, and answer with its seconds and the peak bytes."""
     torch.set_num_threads(threads)
-    step = make_step(build(setting, source), setting)
-    if setting.device == "cuda":
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-    else:
-        before = _peak_of_this_process()
-    for _ in range(3):
+    model = build(setting, source)
+    baseline = _peak_bytes(setting.device)
+    try:
+        step = make_step(model, setting)
+    except ValueError as error:
+        connection.send(error)
+        return
+    connection.send(None)
+    wait = torch.cuda.synchronize if setting.device == "cuda" else lambda: None
+    while _asked(connection):
+        wait()
+        start = time.perf_counter()
         step()
-    after = torch.cuda.max_memory_allocated() if setting.device == "cuda" else _peak_of_this_process()
-    return None if before is None or after is None else after - before
+        wait()
+        seconds, peak = time.perf_counter() - start, _peak_bytes(setting.device)
+        # A compiler's own memory would be counted, too.
+        unknown = baseline is None or peak is None or setting.compiled
+        connection.send((seconds, None if unknown else peak - baseline))
+
+
+def _asked(connection: Connection) -> bool:
+    try:
+        return connection.recv()
+    except EOFError:  # the parent has closed its end
+        return False
+
+
+def _peak_bytes(device: str) -> int | None:
+    return torch.cuda.max_memory_allocated() if device == "cuda" else _peak_of_this_process()
 
 
 def _peak_of_this_process() -> int | None:
@@ -164,13 +153,37 @@ def _peak_of_this_process() -> int | None:
     return peak if platform.system() == "Darwin" else peak * 1024
 
 
-def measure(setting: Setting, repeats: int = 7) -> Measurement:
-    """Speed and peak memory of both, under one setting."""
+def measure(setting: Setting, repeats: int = 7, warm_up: int = 3) -> Measurement:
+    """Speed and peak memory of both, each in a process of its own so that neither meets the other's heap.
+
+    They take turns, so that a slow moment of the machine meets both.
+    """
     if repeats < 1:
         raise ValueError(f"repeats={repeats} must be at least 1")
-    memory = {source: peak_memory(setting, source) for source in SOURCES}
-    steps = {source: make_step(model, setting) for source, model in build_pair(setting).items()}
-    return Measurement(setting, time_interleaved(steps, repeats, setting.device), memory)
+    context = multiprocessing.get_context("spawn")
+    workers: dict[str, tuple[Connection, BaseProcess]] = {}
+    answers: dict[str, list[tuple[float, int | None]]] = {source: [] for source in SOURCES}
+    try:
+        for source in SOURCES:
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(theirs, setting, source, torch.get_num_threads()))
+            process.start()
+            theirs.close()
+            workers[source] = (ours, process)
+        for connection, _ in workers.values():
+            if error := connection.recv():
+                raise error
+        for _ in range(warm_up + repeats):
+            for source, (connection, _) in workers.items():
+                connection.send(True)
+                answers[source].append(connection.recv())
+    finally:
+        for connection, process in workers.values():
+            connection.close()  # ends the worker's loop
+            process.join(timeout=30)
+            process.terminate()
+    seconds = {source: statistics.median(t for t, _ in given[warm_up:]) for source, given in answers.items()}
+    return Measurement(setting, seconds, {source: given[-1][1] for source, given in answers.items()})
 
 
 def describe_machine(device: str) -> str:

@@ -45,8 +45,13 @@ def capture_attention(model: GCViT) -> Iterator[list[AttentionRecord]]:
             model(image)
 
     Raises:
-        ValueError: if gradient checkpointing is on while the model trains, as it would record every block twice.
+        ValueError: if the model is no GCViT, or is being captured already, or trains with gradient
+            checkpointing, which would record every block twice.
     """
+    if not isinstance(model, GCViT):
+        raise ValueError(f"attention is captured of a GCViT, not of a {type(model).__name__}; give the model within")
+    if any("attend" in vars(block.attn) for stage in model.stages for block in stage.blocks):
+        raise ValueError("this model's attention is being captured already; leave that context first")
     if model.training and any(stage.grad_checkpointing for stage in model.stages):
         raise ValueError(
             "attention cannot be captured under gradient checkpointing, which runs each block twice; "
@@ -80,15 +85,11 @@ def _record(
         records.append(AttentionRecord(stage, block, is_global, weights, attn.window, grid, map_size))
         return out
 
-    before = vars(attn).get("attend")
     hook = attn.register_forward_pre_hook(remember_size)
     attn.attend = recording_attend
 
     def undo() -> None:
         hook.remove()
-        if before is None:
-            del attn.attend
-        else:
-            attn.attend = before
+        del attn.attend  # the class's own shows again
 
     return undo

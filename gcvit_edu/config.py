@@ -1,26 +1,32 @@
 """The numbers that define one GC ViT, and every size that follows from them."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-STEM_STRIDE = 4  # the stem halves the image twice (paper, section 3.1)
+STEM_STRIDE = 4  # the stem halves the image twice
 MIN_IMAGE_SIZE = 32
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
+def _whole(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
+
+
+def _number(name: str, value: object, fits: Callable[[float], bool], wanted: str) -> None:
+    if not isinstance(value, int | float) or not fits(value):
+        raise ValueError(f"{name}={value!r} must {wanted}")
 
 
 @dataclass(frozen=True)
 class GCViTConfig:
-    """One GC ViT as data; the defaults are GC ViT-T at 224 pixels (paper, table 1).
+    """One GC ViT as data; the defaults are GC ViT-T at 224 pixels (Hatamizadeh et al. 2023).
 
     Lists are accepted where tuples are named, and are stored as tuples.
 
     Args:
         embed_dim: C, the channels of stage 1; stage s has C * 2**s, counted from 0.
-        depths: blocks of each stage; even blocks are local, odd ones global.
+        depths: blocks of each stage, two or more; counted from 0, even blocks are local, odd ones global.
         num_heads: attention heads of each stage.
         window_sizes: side of the square attention window of each stage, in tokens.
         mlp_ratio: hidden width of the MLP over its input width.
@@ -29,8 +35,8 @@ class GCViTConfig:
         image_size: side of the square training image, in pixels. Any other size of 32 or more runs too.
         in_chans: channels of the image.
         num_classes: outputs of the head; 0 leaves the head out.
-        query_levels: halvings of the map in each stage's query generator; None derives them,
-            log2(map / window) rounded to a whole number.
+        query_levels: halvings of the map in each stage's query generator, where they should not follow
+            from the map and the window; see halvings.
 
     Raises:
         ValueError: if the numbers do not fit together.
@@ -49,65 +55,37 @@ class GCViTConfig:
     query_levels: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("depths", "num_heads", "window_sizes", "query_levels"):
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, tuple(value))
-        self._check()
-        if self.query_levels is None:
-            levels = (
-                max(0, round(math.log2(side / window)))
-                for side, window in zip(self.map_sizes, self.window_sizes, strict=True)
+        for name, least in {"image_size": MIN_IMAGE_SIZE, "embed_dim": 1, "in_chans": 1, "num_classes": 0}.items():
+            _whole(name, getattr(self, name), least)
+        for name, least in {"depths": 2, "num_heads": 1, "window_sizes": 1, "query_levels": 0}.items():
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, self._per_stage(name, least))
+        if self.embed_dim % 4:
+            raise ValueError(
+                f"embed_dim={self.embed_dim} must be a multiple of 4; squeeze-and-excitation narrows it to a quarter"
             )
-            object.__setattr__(self, "query_levels", tuple(levels))
-
-    def _check(self) -> None:
-        _require(
-            isinstance(self.image_size, int) and self.image_size >= MIN_IMAGE_SIZE,
-            f"image_size={self.image_size!r} must be a whole number of at least {MIN_IMAGE_SIZE} pixels; "
-            "four stages halve the image five times",
-        )
-        for name, least in (("embed_dim", 1), ("in_chans", 1), ("num_classes", 0)):
-            value = getattr(self, name)
-            _require(
-                isinstance(value, int) and value >= least,
-                f"{name}={value!r} must be a whole number of at least {least}",
-            )
-        stages = len(self.depths)
-        _require(stages > 0, "depths=() names no stage; give one number of blocks per stage")
-        per_stage = {"depths": 2, "num_heads": 1, "window_sizes": 1, "query_levels": 0}
-        for name, least in per_stage.items():
-            value = getattr(self, name)
-            if value is None:
-                continue
-            _require(
-                len(value) == stages,
-                f"{name}={value} has {len(value)} entries for {stages} stages; give one per stage",
-            )
-            _require(
-                all(isinstance(entry, int) and entry >= least for entry in value),
-                f"{name}={value}: each entry must be a whole number of at least {least}"
-                + ("; a stage is a local block followed by a global one" if name == "depths" else ""),
-            )
-        _require(
-            self.embed_dim % 4 == 0,
-            f"embed_dim={self.embed_dim} must be a multiple of 4; squeeze-and-excitation narrows it to a quarter",
-        )
         for stage, (dim, heads) in enumerate(zip(self.dims, self.num_heads, strict=True)):
-            _require(
-                dim % heads == 0,
-                f"num_heads[{stage}]={heads} does not divide the {dim} channels of stage {stage + 1}; "
-                f"choose a divisor, or change embed_dim={self.embed_dim}",
+            if dim % heads:
+                raise ValueError(
+                    f"num_heads[{stage}]={heads} does not divide the {dim} channels of stage {stage + 1}; "
+                    f"choose a divisor, or change embed_dim={self.embed_dim}"
+                )
+        _number("mlp_ratio", self.mlp_ratio, lambda value: value * self.embed_dim >= 1, "give the MLP a hidden width")
+        _number("drop_path_rate", self.drop_path_rate, lambda value: 0 <= value < 1, "be at least 0 and below 1")
+        if self.layer_scale is not None:
+            _number("layer_scale", self.layer_scale, lambda value: value > 0, "be positive, or None for no layer scale")
+
+    def _per_stage(self, name: str, least: int) -> tuple[int, ...]:
+        value = getattr(self, name)
+        if not isinstance(value, list | tuple) or not value:
+            raise ValueError(f"{name}={value!r} must be a tuple with one entry per stage, such as {(least,) * 4}")
+        if len(value) != len(self.depths):
+            raise ValueError(
+                f"{name}={value} has {len(value)} entries for {len(self.depths)} stages; give one per stage"
             )
-        _require(self.mlp_ratio > 0, f"mlp_ratio={self.mlp_ratio} must be positive")
-        _require(
-            0 <= self.drop_path_rate < 1,
-            f"drop_path_rate={self.drop_path_rate} must be at least 0 and below 1; it is a probability",
-        )
-        _require(
-            self.layer_scale is None or self.layer_scale > 0,
-            f"layer_scale={self.layer_scale} must be positive, or None for no layer scale",
-        )
+        for stage, entry in enumerate(value):
+            _whole(f"{name}[{stage}]", entry, least)
+        return tuple(value)
 
     @property
     def dims(self) -> tuple[int, ...]:
@@ -125,6 +103,14 @@ class GCViTConfig:
         return tuple(math.ceil(self.image_size / stride) for stride in self.strides)
 
     @property
+    def halvings(self) -> tuple[int, ...]:
+        """Halvings in each stage's query generator: log2(map / window), rounded, or query_levels where given."""
+        if self.query_levels is not None:
+            return self.query_levels
+        ratios = (side / window for side, window in zip(self.map_sizes, self.window_sizes, strict=True))
+        return tuple(max(0, round(math.log2(ratio))) for ratio in ratios)
+
+    @property
     def drop_path_rates(self) -> tuple[tuple[float, ...], ...]:
         """Drop rate of every block, by stage: from 0 in the first to drop_path_rate in the last."""
         last = sum(self.depths) - 1
@@ -140,5 +126,8 @@ class GCViTConfig:
         At 384 the windows 7, 7, 14, 7 become 12, 12, 24, 12: each window sees the same part of the picture.
         Every weight keeps its shape but the tables of relative position bias (see position.resize_bias_table).
         """
-        windows = (math.ceil(window * image_size / self.image_size) for window in self.window_sizes)
-        return replace(self, image_size=image_size, window_sizes=tuple(windows))
+        _whole("image_size", image_size, MIN_IMAGE_SIZE)
+        if image_size == self.image_size:
+            return self
+        windows = tuple(math.ceil(window * image_size / self.image_size) for window in self.window_sizes)
+        return replace(self, image_size=image_size, window_sizes=windows, query_levels=self.halvings)

@@ -36,7 +36,8 @@ def count(module: nn.Module, *inputs: Tensor) -> Counts:
         config = getattr(module, "config", None)
         if config is None:
             raise ValueError(f"count needs inputs for a {type(module).__name__}; give tensors of the right shapes")
-        inputs = (torch.empty(1, config.in_chans, config.image_size, config.image_size, device="meta"),)
+        size = (1, config.in_chans, config.image_size, config.image_size)
+        inputs = (torch.empty(size, device="meta", dtype=next(module.parameters()).dtype),)
     on_meta = {
         name: torch.empty_like(value, device="meta")
         for name, value in [*module.named_parameters(), *module.named_buffers()]

@@ -25,7 +25,7 @@ class Mlp(nn.Module):
 class SqueezeExcite(nn.Module):
     """(B, C, H, W) -> (B, C, H, W): scale each channel by a gate computed from all channel means.
 
-    Hu et al. 2018, without biases and with GELU, as in GC ViT (paper, section 3.1).
+    Hu et al. 2018, without biases and with GELU, as in GC ViT (Hatamizadeh et al. 2023).
 
     Args:
         dim: C; the gate is computed at a quarter of it.
@@ -37,7 +37,7 @@ class SqueezeExcite(nn.Module):
         self.fc2 = nn.Linear(dim // 4, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        squeezed = x.sum((2, 3)) / (x.shape[2] * x.shape[3])  # (B, C)
+        squeezed = x.mean((2, 3))  # (B, C)
         gate = torch.sigmoid(self.fc2(F.gelu(self.fc1(squeezed))))
         return x * gate[:, :, None, None]
 
@@ -45,7 +45,7 @@ class SqueezeExcite(nn.Module):
 class FusedMBConv(nn.Module):
     """(B, C, H, W) -> (B, C, H, W): depthwise 3x3, GELU, squeeze-and-excitation, 1x1, residual.
 
-    GC ViT's "fused MBConv" (paper, equation 1) has no batch norm and no expansion,
+    GC ViT's "fused MBConv" (Hatamizadeh et al. 2023) has no batch norm and no expansion,
     so it is not the block that EfficientNetV2 calls by this name.
 
     Args:
@@ -59,8 +59,7 @@ class FusedMBConv(nn.Module):
         self.conv_pw = nn.Conv2d(dim, dim, kernel_size=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv_pw(self.se(F.gelu(self.conv_dw(x))))
-        return y.add_(x)
+        return x + self.conv_pw(self.se(F.gelu(self.conv_dw(x))))
 
 
 class DropPath(nn.Module):
@@ -70,10 +69,15 @@ class DropPath(nn.Module):
 
     Args:
         rate: probability of dropping, at least 0 and below 1.
+
+    Raises:
+        ValueError: for another rate.
     """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"rate={rate} must be at least 0 and below 1; it is a probability")
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """Relative position bias: how far a key lies from a query, as a learned number per head."""
 
+from typing import Any
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -30,11 +32,17 @@ class RelativePositionBias(nn.Module):
 
     def __init__(self, window: int, num_heads: int) -> None:
         super().__init__()
+        self.window = window
         self.table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, num_heads))
         self.register_buffer("index", relative_position_index(window), persistent=False)
 
     def forward(self) -> Tensor:
         return rearrange(self.table[self.index], "q k h -> h q k").contiguous()
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        # The index is not saved, and a model that was made without memory (on "meta") has none until now.
+        super()._load_from_state_dict(*args)
+        self.index = relative_position_index(self.window).to(self.table.device)
 
 
 def resize_bias_table(table: Tensor, window: int) -> Tensor:
@@ -55,6 +63,7 @@ def resize_bias_table(table: Tensor, window: int) -> Tensor:
     new_side = 2 * window - 1
     if side == new_side:
         return table
-    picture = rearrange(table.float(), "(y x) h -> 1 h y x", y=side)
+    at_least_float = torch.promote_types(table.dtype, torch.float32)
+    picture = rearrange(table.to(at_least_float), "(y x) h -> 1 h y x", y=side)
     picture = F.interpolate(picture, size=(new_side, new_side), mode="bicubic", align_corners=True)
     return rearrange(picture, "1 h y x -> (y x) h").to(table.dtype)

@@ -1,4 +1,4 @@
-"""The global query: one window of queries computed from the whole map (paper, section 3.2, figure 4)."""
+"""The global query: one window of queries computed from the whole map (Hatamizadeh et al. 2023)."""
 
 from einops import rearrange
 from torch import Tensor, nn
@@ -11,7 +11,8 @@ class GlobalQueryGenerator(nn.Module):
     """(B, H, W, C) -> (B, heads, T, d): halve the map until it is one window, then cut the channels into heads.
 
     Each halving is a fused MBConv and a max-pool of 3x3 with stride 2. With no halving there is one fused MBConv.
-    A map that does not end as window x window (another image size than the training one) is resized to it.
+    A map that does not end as window x window (another image size than the training one) is resized to it:
+    each cell becomes the mean of the cells it covers.
 
     Args:
         dim: C.
@@ -35,5 +36,5 @@ class GlobalQueryGenerator(nn.Module):
                 # Pads with minus infinity, so a border cell is the maximum of real values only.
                 x = F.max_pool2d(x, kernel_size=3, stride=2, padding=1)
         if x.shape[2:] != (self.window, self.window):
-            x = F.interpolate(x, size=(self.window, self.window), mode="bilinear", align_corners=False)
+            x = F.adaptive_avg_pool2d(x, self.window)
         return rearrange(x, "b (h d) y x -> b h (y x) d", h=self.num_heads)

@@ -1,6 +1,5 @@
-"""From pixels to the first map, and from each stage's map to the next (paper, section 3.1)."""
+"""From pixels to the first map, and from each stage's map to the next (Hatamizadeh et al. 2023)."""
 
-import torch
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -42,5 +41,6 @@ class PatchStem(nn.Module):
         self.down = Downsample(dim, dim)
 
     def forward(self, image: Tensor) -> Tensor:
-        image = image.contiguous(memory_format=torch.channels_last)
+        # Channels last in memory from the start, so that no later map has to be copied into that order.
+        image = rearrange(rearrange(image, "b c h w -> b h w c").contiguous(), "b h w c -> b c h w")
         return self.down(rearrange(self.conv(image), "b c h w -> b h w c"))

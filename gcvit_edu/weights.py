@@ -88,7 +88,7 @@ def _from_nvidia(key: str) -> str | None:
         # NVIDIA's downsampler ends a stage, ours begins the next.
         prefix = f"stages.{int(match[1]) + 1}.downsample"
         return _downsample_key(prefix, match[2], "conv", _MBCONV_OF_NVIDIA)
-    if match := re.fullmatch(r"levels\.(\d+)\.q_global_gen\.to_q_global\.(\d+)\.conv\.(.+)", key):
+    if match := re.fullmatch(r"levels\.(\d+)\.(?:q_global_gen\.)?to_q_global\.(\d+)\.conv\.(.+)", key):
         return _under(f"stages.{match[1]}.query.mbconvs.{match[2]}.", _rename(match[3], _MBCONV_OF_NVIDIA))
     if match := re.fullmatch(r"levels\.(\d+)\.blocks\.(\d+)\.(.+)", key):
         return _block_key(match[1], match[2], match[3], _BLOCK_OF_NVIDIA)
@@ -106,6 +106,8 @@ def _layout(keys: list[str]) -> str:
 
 
 def _few(keys: list[str]) -> str:
+    if not keys:
+        return "(none)"
     return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
@@ -132,6 +134,8 @@ def convert_state_dict(state_dict: Mapping[str, Tensor], model: nn.Module | None
         if ours is None:
             unknown.append(key)
             continue
+        if ours in converted:
+            raise ValueError(f"two of the keys stand for {ours}, one of them {key}; is this another model?")
         if ours.endswith(("se.fc1.weight", "se.fc2.weight")) and value.ndim == 4:
             value = value.flatten(1)  # timm writes these linear layers as 1x1 convolutions
         converted[ours] = value
@@ -146,7 +150,9 @@ def _fit(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     missing = [key for key in wanted if key not in state_dict]
     if unknown or missing:
         parts = [f"missing: {_few(missing)}"] * bool(missing) + [f"not in this model: {_few(unknown)}"] * bool(unknown)
-        raise ValueError("the weights do not belong to this model; " + "; ".join(parts))
+        heads = all(key.startswith("head.") for key in unknown) and not missing
+        hint = "; load them with num_classes=1000, then call reset_classifier(0)" if heads else ""
+        raise ValueError("the weights do not belong to this model; " + "; ".join(parts) + hint)
     fitted = {}
     for key, value in state_dict.items():
         if key.endswith("attn.bias.table") and value.shape != wanted[key]:
@@ -173,17 +179,17 @@ def load_weights(model: nn.Module, path_or_name: str | Path, *, sha256: str | No
     Args:
         model: a GCViT; its image size may differ from that of the weights.
         path_or_name: a file, or one of xxtiny, xtiny, tiny, small, base.
-        sha256: expected SHA-256 of the file, or its first digits. Without it, a file name that carries
-            one as PyTorch's hub writes it (name-ac783954.pth) is checked against that.
+        sha256: expected SHA-256 of the file, or its first digits. Without it, the digits in the name of a file
+            that timm publishes (gcvit_tiny_224_nvidia-ac783954.pth) are checked.
 
     Raises:
         FileNotFoundError: if there is no such file and no such name.
         ValueError: for another kind of file, a wrong SHA-256, or weights that do not fit.
-        ConnectionError: if a download fails.
+        ConnectionError: if a download fails, or arrives damaged.
     """
     named = path_or_name in TIMM_VARIANTS
     state_dict = _download(str(path_or_name)) if named else _read(Path(path_or_name), sha256)
-    if named or _layout(list(state_dict)) == "NVIDIA":
+    if named or "nvidia" in Path(path_or_name).name.lower() or _layout(list(state_dict)) == "NVIDIA":
         _print_licence_once()
     model.load_state_dict(convert_state_dict(state_dict, model))
 
@@ -191,17 +197,17 @@ def load_weights(model: nn.Module, path_or_name: str | Path, *, sha256: str | No
 def _read(path: Path, sha256: str | None) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {path}; give a file, or one of the names {', '.join(TIMM_VARIANTS)}")
-    in_name = re.search(r"-([0-9a-f]{8,64})\.", path.name)
+    in_name = re.fullmatch(r"gcvit_\w+_nvidia-([0-9a-f]{8,64})\.pth", path.name)
     expected = sha256 or (in_name[1] if in_name else "")
     found = hashlib.sha256(path.read_bytes()).hexdigest() if expected else ""
     if not found.startswith(expected.lower()):
-        raise ValueError(f"{path.name} has SHA-256 {found}, not {expected}; the file is damaged or another one")
+        raise ValueError(f"{path.name} has SHA-256 {found}, not {expected}; fetch the file again")
     if path.name.endswith(".safetensors"):
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         try:
-            return load_file(path)
+            return _strip_prefixes(load_file(path))
         except SafetensorError as error:
             raise ValueError(f"{path.name} is not a whole safetensors file: {error}") from error
     if not path.name.endswith((".pth", ".pt", ".pth.tar")):
@@ -224,24 +230,33 @@ def _unwrap(checkpoint: object, name: str) -> dict[str, Tensor]:
             if isinstance(checkpoint.get(key), Mapping):
                 checkpoint = checkpoint[key]
                 break
-    if not isinstance(checkpoint, Mapping) or not all(isinstance(value, Tensor) for value in checkpoint.values()):
+    if not isinstance(checkpoint, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in checkpoint.items()
+    ):
         raise ValueError(f"{name} holds no state dict; expected tensors by name, on its own or under 'state_dict'")
-    return {key.removeprefix("module."): value for key, value in checkpoint.items()}  # DDP adds the prefix
+    return _strip_prefixes(checkpoint)
+
+
+def _strip_prefixes(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without what torch.compile ("_orig_mod.") and DistributedDataParallel ("module.") put before each key."""
+    return {re.sub(r"^(?:_orig_mod\.|module\.)+", "", key): value for key, value in state_dict.items()}
 
 
 def _download(name: str) -> dict[str, Tensor]:
     import timm
+    from timm.models import _builder
 
+    before = _builder._CHECK_HASH
     timm.models.set_pretrained_check_hash(True)
     try:
         return timm.create_model(f"gcvit_{name}.in1k", pretrained=True).state_dict()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # no connection; a wrong hash
         raise ConnectionError(
-            f"the weights of {name} could not be downloaded ({error}); connect to the internet, "
+            f"the weights of {name} could not be downloaded ({error}); connect to the internet and try again, "
             "or fetch the file elsewhere and give its path to load_weights"
         ) from error
     finally:
-        timm.models.set_pretrained_check_hash(False)
+        timm.models.set_pretrained_check_hash(before)
 
 
 _licence_printed = False

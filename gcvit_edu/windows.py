@@ -1,4 +1,4 @@
-"""Cutting a feature map into windows and putting it back (paper, section 3.2).
+"""Cutting a feature map into windows and putting it back (Liu et al. 2021, section 3.2).
 
 Windows are image-major: all windows of image 0 come first, then all of image 1.
 Within an image they run row by row, and so do the tokens within a window.

@@ -1,12 +1,11 @@
-"""The variants of GC ViT by name (paper, tables 1 and 2), and their registration with timm."""
+"""The variants of GC ViT by name (Hatamizadeh et al. 2023); importing this module registers them with timm."""
 
 import difflib
 from dataclasses import replace
 
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
-
 from gcvit_edu.config import GCViTConfig
 from gcvit_edu.model import GCViT
+from gcvit_edu.timm_registry import register_with_timm
 from gcvit_edu.weights import TIMM_VARIANTS, load_weights
 
 _TINY = GCViTConfig()  # 64 channels, MLP ratio 3
@@ -66,7 +65,7 @@ def create_model(
         ConnectionError: if the weights cannot be downloaded.
     """
     if name not in VARIANTS:
-        close = difflib.get_close_matches(name, VARIANTS, n=3, cutoff=0.4) or list_models()
+        close = difflib.get_close_matches(str(name), VARIANTS, n=3, cutoff=0.4) or list_models()
         raise ValueError(f"no variant is called {name!r}; the nearest names are {', '.join(close)}")
     config = VARIANTS[name]
     if image_size is not None and image_size != config.image_size:
@@ -78,7 +77,7 @@ def create_model(
     if name not in TIMM_VARIANTS or in_chans != 3:
         raise ValueError(
             f"there are no pretrained weights for {name} with in_chans={in_chans}; "
-            f"they exist for {', '.join(TIMM_VARIANTS)} with in_chans=3"
+            f"they exist for {', '.join(TIMM_VARIANTS)} with in_chans=3. If you have another file, use load_weights"
         )
     model = GCViT(replace(config, num_classes=1000))
     load_weights(model, name)
@@ -87,50 +86,5 @@ def create_model(
     return model
 
 
-def _register_with_timm(name: str) -> None:
-    entry_name = f"gcvit_edu_{name}"
-
-    def build(
-        img_size: int | None = None, global_pool: str = "avg", num_classes: int = 1000, **kwargs: object
-    ) -> GCViT:
-        model = create_model(name, image_size=img_size, num_classes=num_classes, **kwargs)
-        if global_pool != "avg":
-            model.reset_classifier(num_classes, global_pool)
-        return model
-
-    def entry(pretrained: bool = False, **kwargs: object) -> GCViT:
-        # timm builds without weights: ours are converted from another layout when the model is made.
-        feature_cfg = {"feature_cls": "getter", "out_indices": (0, 1, 2, 3)}
-        return build_model_with_cfg(
-            lambda **given: build(pretrained=pretrained, **given),
-            entry_name,
-            False,
-            feature_cfg=feature_cfg,
-            **kwargs,
-        )
-
-    entry.__name__ = entry_name
-    register_model(entry)
-
-
-def _timm_config(config: GCViTConfig) -> dict[str, object]:
-    return {
-        "num_classes": 1000,
-        "input_size": (config.in_chans, config.image_size, config.image_size),
-        "pool_size": (config.map_sizes[-1],) * 2,
-        "crop_pct": 0.875,
-        "interpolation": "bicubic",
-        "mean": (0.485, 0.456, 0.406),
-        "std": (0.229, 0.224, 0.225),
-        "first_conv": "stem.conv",
-        "classifier": "head",
-        "fixed_input_size": False,
-    }
-
-
-default_cfgs = generate_default_cfgs({f"gcvit_edu_{name}": _timm_config(config) for name, config in VARIANTS.items()})
-for _name in VARIANTS:
-    _register_with_timm(_name)
-
-# Last, because timm adds the names of its entries to a list that is there before.
-__all__ = ["VARIANTS", "create_model", "list_models"]
+for _name, _config in VARIANTS.items():
+    register_with_timm(_name, _config, create_model)

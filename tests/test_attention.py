@@ -173,3 +173,11 @@ def test_what_stands_in_the_padding_does_not_matter(use_global: bool, monkeypatc
     monkeypatch.setattr("gcvit_edu.attention.pad_to_windows", lambda x, w: litter(x, w, keep_mask=False))
     with pytest.raises(AssertionError):
         torch.testing.assert_close(run(), clean)
+
+
+def test_a_query_of_other_images_is_refused() -> None:
+    attention = GlobalWindowAttention(8, 2, 4)
+    with pytest.raises(ValueError, match=r"query of shape \(2, 2, 16, 4\) does not fit 3 images"):
+        attention(torch.zeros(3, 8, 8, 8), torch.zeros(2, 2, 16, 4))
+    with pytest.raises(ValueError, match="one query of 16 tokens for each image"):
+        attention(torch.zeros(3, 8, 8, 8), torch.zeros(3, 2, 9, 4))

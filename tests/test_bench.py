@@ -10,15 +10,15 @@ from _support import error_of
 from gcvit_edu.bench import (
     Measurement,
     Setting,
-    build_pair,
+    build,
     describe_machine,
     format_table,
     main,
     make_step,
-    peak_memory,
-    time_interleaved,
+    measure,
 )
 from gcvit_edu.layers import DropPath
+from gcvit_edu.weights import convert_state_dict
 
 QUICK = {"image_size": 32, "batch_size": 1}
 
@@ -26,22 +26,14 @@ QUICK = {"image_size": 32, "batch_size": 1}
 @pytest.mark.parametrize("mode", ["eval", "train"])
 def test_both_compute_the_same(mode: str) -> None:
     setting = Setting(mode=mode, **QUICK)
-    models = build_pair(setting)
+    models = {source: build(setting, source) for source in ("ours", "timm")}
+    models["ours"].load_state_dict(convert_state_dict(models["timm"].state_dict(), models["ours"]))
     assert all(model.training == (mode == "train") for model in models.values())
     assert all(module.rate == 0 for module in models["ours"].modules() if isinstance(module, DropPath))
     steps = {source: make_step(model, setting) for source, model in models.items()}
     assert error_of(steps["ours"](), steps["timm"]()) < 1e-4
     for model in models.values():
         assert all((value.grad is not None) == (mode == "train") for value in model.parameters())
-
-
-def test_steps_take_turns_and_warm_up_first() -> None:
-    order = []
-    steps = {name: lambda name=name: order.append(name) for name in ("ours", "timm")}
-    seconds = time_interleaved(steps, repeats=3, device="cpu", warm_up=2)
-    assert order == ["ours", "timm"] * 5
-    assert seconds.keys() == steps.keys()
-    assert all(value >= 0 for value in seconds.values())
 
 
 def test_ratios_and_table() -> None:
@@ -74,7 +66,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_memory_holds_at_least_the_first_activations() -> None:
-    found = peak_memory(Setting(image_size=64, batch_size=32, mode="train"), "ours")
+    found = measure(Setting(image_size=64, batch_size=32, mode="train"), repeats=1, warm_up=1).peak_bytes["ours"]
     if found is None:
         pytest.skip("this system does not tell a process its peak memory")
     assert found > 4 * 32 * 64 * 32 * 32  # four bytes for 64 channels of 32x32 cells, 32 times
@@ -117,3 +109,8 @@ def test_no_compiler_is_said_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="mode='predict' is unknown; use eval or train"):
         Setting(mode="predict")
+
+
+def test_an_error_in_a_worker_reaches_the_reader() -> None:
+    with pytest.raises(ValueError, match="repeats=0 must be at least 1"):
+        measure(Setting(**QUICK), repeats=0)

@@ -94,18 +94,19 @@ def test_also_after_an_exception(model: GCViT) -> None:
     assert attributes_of(model) == before
 
 
-def test_also_when_nested(model: GCViT) -> None:
+def test_a_second_capture_of_the_same_model_is_refused(model: GCViT) -> None:
     before = attributes_of(model)
-    x = images(1, 64)
-    with torch.no_grad(), capture_attention(model) as outer:
-        with capture_attention(model) as inner:
-            model(x)
-        assert len(inner) == 10
-        assert len(outer) == 0, "the innermost context records"
-        model(x)
-        assert len(outer) == 10
-        assert len(inner) == 10
+    with torch.no_grad(), capture_attention(model) as records:
+        with pytest.raises(ValueError, match="captured already"), capture_attention(model):
+            pass
+        model(images(1, 64))
+        assert len(records) == 10
     assert attributes_of(model) == before
+
+
+def test_a_wrapper_is_refused(model: GCViT) -> None:
+    with pytest.raises(ValueError, match="not of a DataParallel"), capture_attention(torch.nn.DataParallel(model)):
+        pass
 
 
 def test_each_pass_adds_its_records(model: GCViT) -> None:

@@ -268,5 +268,7 @@ def test_proof_card_passes_equals_and_refuses_what_differs(capsys: pytest.Captur
     assert "DIFFERENT" in capsys.readouterr().out
     with pytest.raises(AssertionError, match="wrong gradient"):
         proof_card("a thing", {"one": attention, "wrong gradient": lambda x: attention(x.detach()) + 0 * x.sum()}, x)
+    with pytest.raises(AssertionError, match="not a number"):
+        proof_card("a thing", {"one": attention, "not a number": lambda x: attention(x) + 0 * (x * 0).sqrt().sum()}, x)
     with pytest.raises(AssertionError, match="wrong shape"):
         proof_card("a thing", {"one": attention, "wrong shape": lambda x: attention(x)[:, :2]}, x)

@@ -13,7 +13,7 @@ def test_derived_sizes_of_gcvit_tiny() -> None:
     assert config.dims == (64, 128, 256, 512)
     assert config.strides == (4, 8, 16, 32)
     assert config.map_sizes == (56, 28, 14, 7)
-    assert config.query_levels == (3, 2, 0, 0)
+    assert config.halvings == (3, 2, 0, 0)
 
 
 def test_map_sizes_round_up() -> None:
@@ -31,7 +31,8 @@ def test_lists_become_tuples() -> None:
     config = GCViTConfig(depths=[2, 2], num_heads=[2, 4], window_sizes=[7, 7], query_levels=[3, 2])
     assert config.depths == (2, 2)
     assert config.query_levels == (3, 2)
-    assert hash(config) == hash(GCViTConfig(depths=(2, 2), num_heads=(2, 4), window_sizes=(7, 7)))
+    same = GCViTConfig(depths=(2, 2), num_heads=(2, 4), window_sizes=(7, 7), query_levels=(3, 2))
+    assert hash(config) == hash(same)
 
 
 def test_a_config_cannot_be_changed() -> None:
@@ -40,7 +41,12 @@ def test_a_config_cannot_be_changed() -> None:
 
 
 def test_given_query_levels_are_kept() -> None:
-    assert small_config(query_levels=(1, 1, 0, 1)).query_levels == (1, 1, 0, 1)
+    assert small_config(query_levels=(1, 1, 0, 1)).halvings == (1, 1, 0, 1)
+
+
+def test_derived_halvings_follow_a_replaced_field() -> None:
+    assert dataclasses.replace(GCViTConfig(), window_sizes=(7, 7, 7, 7)).halvings == (3, 2, 1, 0)
+    assert dataclasses.replace(GCViTConfig(), image_size=448).halvings == (4, 3, 1, 1)
 
 
 def test_resized_grows_the_windows_with_the_image() -> None:
@@ -54,13 +60,13 @@ def test_resized_grows_the_windows_with_the_image() -> None:
 @pytest.mark.parametrize("size", [32, 40, 225, 240, 300, 1000])
 def test_resized_keeps_the_query_levels_and_so_every_weight(size: int) -> None:
     config = GCViTConfig().resized(size)
-    assert config.query_levels == (3, 2, 0, 0)
+    assert config.halvings == (3, 2, 0, 0)
     assert config.dims == GCViTConfig().dims
 
 
 def test_derived_afresh_the_query_levels_would_differ_at_some_sizes() -> None:
     at_40 = dataclasses.replace(GCViTConfig().resized(40), query_levels=None)
-    assert at_40.query_levels == (2, 1, 0, 0)
+    assert at_40.halvings == (2, 1, 0, 0)
 
 
 REFUSALS = [
@@ -71,19 +77,24 @@ REFUSALS = [
     ({"embed_dim": 16.0}, ["embed_dim=16.0", "whole number"]),
     ({"in_chans": 0}, ["in_chans=0", "at least 1"]),
     ({"num_classes": -1}, ["num_classes=-1", "at least 0"]),
-    ({"depths": ()}, ["depths=()", "one number of blocks per stage"]),
-    ({"depths": (2, 2, 1, 2)}, ["depths=(2, 2, 1, 2)", "at least 2", "local block followed by a global one"]),
+    ({"depths": ()}, ["depths=()", "one entry per stage"]),
+    ({"depths": (2, 2, 1, 2)}, ["depths[2]=1", "at least 2"]),
     ({"num_heads": (1, 2, 2)}, ["num_heads=(1, 2, 2)", "3 entries for 4 stages", "one per stage"]),
-    ({"num_heads": (1, 2, 0, 4)}, ["num_heads=(1, 2, 0, 4)", "at least 1"]),
+    ({"num_heads": (1, 2, 0, 4)}, ["num_heads[2]=0", "at least 1"]),
     ({"num_heads": (1, 3, 2, 4)}, ["num_heads[1]=3", "32 channels of stage 2", "choose a divisor"]),
     ({"window_sizes": (4, 4)}, ["window_sizes=(4, 4)", "one per stage"]),
-    ({"window_sizes": (4, 4, 0, 2)}, ["window_sizes=(4, 4, 0, 2)", "at least 1"]),
-    ({"window_sizes": (4, 4, 3.5, 2)}, ["window_sizes=(4, 4, 3.5, 2)", "whole number"]),
+    ({"window_sizes": (4, 4, 0, 2)}, ["window_sizes[2]=0", "at least 1"]),
+    ({"window_sizes": (4, 4, 3.5, 2)}, ["window_sizes[2]=3.5", "whole number"]),
     ({"query_levels": (1,)}, ["query_levels=(1,)", "one per stage"]),
-    ({"query_levels": (1, 1, -1, 0)}, ["query_levels=(1, 1, -1, 0)", "at least 0"]),
-    ({"mlp_ratio": 0}, ["mlp_ratio=0", "positive"]),
-    ({"mlp_ratio": float("nan")}, ["mlp_ratio=nan", "positive"]),
-    ({"drop_path_rate": 1.0}, ["drop_path_rate=1.0", "below 1", "probability"]),
+    ({"query_levels": (1, 1, -1, 0)}, ["query_levels[2]=-1", "at least 0"]),
+    ({"window_sizes": 7}, ["window_sizes=7", "one entry per stage"]),
+    ({"depths": 5}, ["depths=5", "one entry per stage"]),
+    ({"mlp_ratio": 0}, ["mlp_ratio=0", "hidden width"]),
+    ({"mlp_ratio": 0.001}, ["mlp_ratio=0.001", "hidden width"]),
+    ({"mlp_ratio": "3"}, ["mlp_ratio='3'", "hidden width"]),
+    ({"mlp_ratio": float("nan")}, ["mlp_ratio=nan", "hidden width"]),
+    ({"drop_path_rate": None}, ["drop_path_rate=None", "below 1"]),
+    ({"drop_path_rate": 1.0}, ["drop_path_rate=1.0", "below 1"]),
     ({"drop_path_rate": -0.1}, ["drop_path_rate=-0.1", "at least 0"]),
     ({"layer_scale": 0.0}, ["layer_scale=0.0", "None for no layer scale"]),
     ({"layer_scale": -1e-5}, ["layer_scale=-1e-05", "positive"]),

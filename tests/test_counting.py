@@ -61,3 +61,8 @@ def test_what_takes_unknown_inputs_is_refused() -> None:
 
 def test_it_prints_in_millions_and_billions() -> None:
     assert str(Counts(11_995_000, 2_120_000_000)) == "11.995 M parameters, 2.120 G multiply-adds"
+
+
+def test_half_precision_models_can_be_counted() -> None:
+    model = small_model()
+    assert count(model.half()) == count(small_model())

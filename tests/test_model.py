@@ -16,8 +16,10 @@ from _support import (
 )
 from torch import nn
 
-from gcvit_edu.layers import DropPath, LayerScale
-from gcvit_edu.model import Block, GCViT, Stage, check_image
+from gcvit_edu.inputs import check_image
+from gcvit_edu.layers import DropPath, FusedMBConv, LayerScale
+from gcvit_edu.model import Block, GCViT, Stage
+from gcvit_edu.position import RelativePositionBias
 from gcvit_edu.zoo import VARIANTS
 
 
@@ -256,3 +258,84 @@ def test_float64_and_float32_agree() -> None:
     model, x = small_model(), images(2, 50)
     with torch.no_grad():
         assert peak_error_of(model(x).double(), model.double()(x.double())) < 1e-5
+
+
+@pytest.mark.parametrize("assign", [False, True])
+def test_a_model_made_without_memory_works_once_loaded(assign: bool) -> None:
+    made = small_model().eval()
+    with torch.device("meta"):
+        empty = GCViT(made.config).eval()
+    if not assign:
+        empty = empty.to_empty(device="cpu")
+    empty.load_state_dict(made.state_dict(), assign=assign)
+    x = images(2, 64)
+    assert empty(x).equal(made(x))
+
+
+def test_hooks_on_every_module_work_and_see_the_modules_own_output() -> None:
+    model = small_model()
+    seen, handles = {}, []
+    for name, module in model.named_modules():
+        if not isinstance(module, RelativePositionBias):  # it has no input to take a gradient of
+            handles.append(module.register_full_backward_hook(lambda *_: None))
+        handles.append(module.register_forward_hook(lambda m, i, o, name=name: seen.__setitem__(name, (m, i, o))))
+    model(images(1, 64).requires_grad_()).sum().backward()
+    for handle in handles:
+        handle.remove()
+    conv, (given,), out = seen["stem.down.mbconv.conv_pw"]
+    torch.testing.assert_close(out, conv(given))
+
+
+def test_gradients_per_sample() -> None:
+    model = small_model().eval()
+    weights = dict(model.named_parameters())
+
+    def loss(weights: dict[str, torch.Tensor], image: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(model, weights, (image[None],)).square().sum()
+
+    x = images(2, 64)
+    together = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(weights, x)
+    alone = torch.func.grad(loss)(weights, x[1])
+    for name, value in alone.items():
+        torch.testing.assert_close(together[name][1], value, rtol=1e-4, atol=1e-5)
+
+
+def test_half_precision_survives_a_large_map() -> None:
+    block = FusedMBConv(4).half()
+    x = torch.full((1, 4, 256, 256), 4.0, dtype=torch.float16)
+    assert block(x).isfinite().all()
+
+
+def test_stop_early_gives_the_last_map_computed() -> None:
+    model, x = small_model().eval(), images(1, 64)
+    last, (chosen,) = model.forward_intermediates(x, indices=[1], stop_early=True)
+    assert last.equal(chosen)
+    everything, _ = model.forward_intermediates(x, indices=[3], stop_early=True)
+    assert everything.equal(model.forward_features(x))
+
+
+@pytest.mark.parametrize("indices", [-1, 0, 5])
+def test_a_number_of_stages_that_is_not_there_is_refused(indices: int) -> None:
+    with pytest.raises(ValueError, match=f"indices={indices} names a stage that is not there"):
+        small_model().forward_intermediates(images(1, 64), indices=indices)
+
+
+@pytest.mark.parametrize(("indices", "stages"), [([0, 1], 2), (1, 4), ([3], 4)])
+def test_pruning_leaves_only_what_the_maps_need(indices: int | list[int], stages: int) -> None:
+    model, x = small_model(), images(2, 64)
+    expected = model.forward_intermediates(x, indices=indices, intermediates_only=True)
+    kept = model.prune_intermediate_layers(indices, prune_norm=True)
+    assert len(model.stages) == stages
+    found = model.forward_intermediates(x, indices=kept, intermediates_only=True)
+    assert all(a.equal(b) for a, b in zip(found, expected, strict=True))
+    sum(y.sum() for y in found).backward()
+    unused = [name for name, value in model.named_parameters() if value.grad is None]
+    assert unused == []  # or data-parallel training would stop
+
+
+def test_a_new_head_is_part_of_the_config() -> None:
+    model = small_model()
+    model.reset_classifier(7)
+    GCViT(model.config).load_state_dict(model.state_dict())
+    with pytest.raises(ValueError, match="num_classes=-1 cannot be"):
+        model.reset_classifier(-1)

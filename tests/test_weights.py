@@ -60,7 +60,7 @@ def nvidia_shapes(config: GCViTConfig) -> dict[str, tuple[int, ...]]:
                 shapes.update({f"{name}.gamma1": (dim,), f"{name}.gamma2": (dim,)})
         if level + 1 < len(config.dims):
             downsample(f"levels.{level}.downsample", dim, 2 * dim)
-        for step in range(max(1, config.query_levels[level])):
+        for step in range(max(1, config.halvings[level])):
             mbconv(f"levels.{level}.q_global_gen.to_q_global.{step}.conv", dim)
     norm("norm", config.dims[-1])
     linear("head", config.dims[-1], config.num_classes)
@@ -335,12 +335,42 @@ def test_sha256(model: GCViT, nvidia: dict[str, Tensor], tmp_path: Path) -> None
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     load_weights(model, path, sha256=digest)
     load_weights(model, path, sha256=digest[:8].upper())
-    with pytest.raises(ValueError, match=f"has SHA-256 {digest}, not 0123; the file is damaged"):
+    with pytest.raises(ValueError, match=f"has SHA-256 {digest}, not 0123; fetch the file again"):
         load_weights(model, path, sha256="0123")
 
-    named = path.rename(tmp_path / f"gcvit-{digest[:8]}.pth")
+    named = path.rename(tmp_path / f"gcvit_nano_64_nvidia-{digest[:8]}.pth")
     load_weights(model, named)
-    wrong = named.rename(tmp_path / "gcvit-deadbeef.pth.tar")
+    wrong = named.rename(tmp_path / "gcvit_nano_64_nvidia-deadbeef.pth")
     with pytest.raises(ValueError, match="not deadbeef"):
         load_weights(model, wrong)
     load_weights(model, wrong, sha256=digest)  # what is given counts more than the name
+    load_weights(model, wrong.rename(tmp_path / "checkpoint-20240101.pth"))  # a date, not a digest
+
+
+def test_prefixes_of_wrappers_are_taken_off(model: GCViT, tmp_path: Path) -> None:
+    own = model.state_dict()
+    other = GCViT(model.config)
+    for path, prefix in (("a.pth", "module."), ("b.safetensors", "_orig_mod."), ("c.pth", "_orig_mod.module.")):
+        wrapped = {prefix + key: value.contiguous() for key, value in own.items()}
+        save_file(wrapped, tmp_path / path) if path.endswith("tensors") else torch.save(wrapped, tmp_path / path)
+        load_weights(other, tmp_path / path)
+        assert all(value.equal(own[key]) for key, value in other.state_dict().items())
+
+
+def test_two_keys_for_one_tensor_are_refused(nvidia: dict[str, Tensor]) -> None:
+    older = {key.replace("q_global_gen.", ""): value for key, value in nvidia.items()}
+    assert convert_state_dict(older).keys() == convert_state_dict(nvidia).keys()
+    with pytest.raises(ValueError, match="two of the keys stand for"):
+        convert_state_dict(older | nvidia)
+
+
+def test_the_licence_is_printed_for_a_file_that_is_nvidias_by_name(
+    model: GCViT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gcvit_edu.weights._licence_printed", False)
+    torch.save(model.state_dict(), tmp_path / "plain.pth")
+    load_weights(model, tmp_path / "plain.pth")
+    assert capsys.readouterr().out == ""
+    torch.save(model.state_dict(), tmp_path / "gcvit_xxtiny_224_NVIDIA.pth")
+    load_weights(model, tmp_path / "gcvit_xxtiny_224_NVIDIA.pth")
+    assert "CC-BY-NC-SA-4.0" in capsys.readouterr().out

@@ -340,3 +340,13 @@ def test_without_a_network_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -
 def test_pretrained_weights_that_do_not_exist(name: str, chans: int) -> None:
     with pytest.raises(ValueError, match=f"{name} with in_chans={chans}; they exist for xxtiny"):
         create_model(name, pretrained=True, in_chans=chans)
+
+
+def test_timms_other_arguments_are_taken_or_refused_by_name() -> None:
+    assert timm.create_model("gcvit_edu_nano", drop_rate=0.0, img_size=(64, 64)).config.image_size == 64
+    with pytest.raises(ValueError, match=r"drop_rate=0.1: GC ViT has no dropout; use drop_path_rate"):
+        timm.create_model("gcvit_edu_nano", drop_rate=0.1)
+    with pytest.raises(ValueError, match=r"img_size=\(64, 96\) must be square"):
+        timm.create_model("gcvit_edu_nano", img_size=(64, 96))
+    with pytest.raises(ValueError, match="image_size='64' must be a whole number"):
+        create_model("nano", image_size="64")

@@ -1,0 +1,47 @@
+"""Refusing what cannot be a batch of images."""
+
+import torch
+from torch import Tensor
+
+from gcvit_edu.config import MIN_IMAGE_SIZE, GCViTConfig
+
+
+def check_image(image: Tensor, config: GCViTConfig) -> None:
+    """Refuse what cannot be a batch of normalised images for this network.
+
+    Values are looked at only for colour images on the CPU, and not while a compiler or transform traces the network.
+
+    Raises:
+        ValueError: for a wrong number of dimensions or channels, a size below 32 pixels,
+            integers, or values as large as those of an image from 0 to 255.
+    """
+    shape = tuple(image.shape)
+    if image.ndim != 4 or shape[1] != config.in_chans:
+        raise ValueError(
+            f"an image batch of shape {shape} does not fit; expected (batch, {config.in_chans}, height, width)"
+        )
+    if min(shape[2:]) < MIN_IMAGE_SIZE:
+        raise ValueError(
+            f"an image of {shape[2]}x{shape[3]} pixels is too small; enlarge both sides to {MIN_IMAGE_SIZE} or more"
+        )
+    if not image.is_floating_point():
+        raise ValueError(
+            f"an image of type {image.dtype} is not normalised; divide by 255, subtract the mean and "
+            "divide by the standard deviation"
+        )
+    largest = _largest(image) if config.in_chans == 3 else 0.0
+    if largest > 100:  # normalised colours stay below 3; nothing but an image from 0 to 255 comes here
+        raise ValueError(
+            f"the image holds values up to {largest:.0f}, so it is not normalised; divide by 255, "
+            "subtract the mean and divide by the standard deviation"
+        )
+
+
+def _largest(image: Tensor) -> float:
+    """The largest value, or 0 where there is none to look at cheaply."""
+    if image.device.type != "cpu" or not image.numel() or torch.compiler.is_compiling():
+        return 0.0
+    try:
+        return image.detach().amax().item()
+    except RuntimeError:  # fake tensors and function transforms have no values
+        return 0.0
