@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gcvit_edu.attention import WindowAttention, attend_explicit
-from gcvit_edu.check import Verdict, ch01, ch05, proof_card
+from gcvit_edu.check import Verdict, ch01, ch02, ch05, proof_card
 from gcvit_edu.check.verdict import compare
 from gcvit_edu.position import relative_position_index
 from gcvit_edu.windows import window_merge
@@ -72,6 +72,36 @@ def real_pairs(height: int, width: int, window: int) -> list[tuple[int, int]]:
     ]
 
 
+def cost(height: int, width: int, dim: int, window: float | None, products: int = 2) -> float:
+    tokens = height * width
+    return 4 * tokens * dim**2 + products * tokens * (tokens if window is None else round(window**2)) * dim
+
+
+def field(layers: list[tuple[int, int]]) -> int:
+    width, distance = 1, 1
+    for kernel, stride in layers:
+        width, distance = width + (kernel - 1) * distance, distance * stride
+    return width
+
+
+def own_stride(layers: list[tuple[int, int]]) -> int:
+    width, distance = 1, 1
+    for kernel, stride in layers:
+        distance *= stride
+        width += (kernel - 1) * distance
+    return width
+
+
+def single(size: int, depths: tuple[int, ...] = (3, 4, 19, 5)) -> int:
+    stages = zip(depths, (4, 8, 16, 32), (7, 7, 14, 7), strict=True)
+    return sum(depth for depth, stride, window in stages if ceil(size / stride) <= window)
+
+
+def exactly_filled(size: int) -> int:
+    stages = zip((3, 4, 19, 5), (4, 8, 16, 32), (7, 7, 14, 7), strict=True)
+    return sum(depth for depth, stride, window in stages if ceil(size / stride) == window)
+
+
 INFINITY = float("inf")
 LOG_2 = 0.6931471805599453
 
@@ -79,6 +109,12 @@ RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [
     (ch01.map_sizes, map_sizes),
     (ch01.windows_per_map, {1: 256, 2: 64, 3: 4, 4: 4}),
     (ch01.blocks_that_see_everything, 8),
+    (ch02.attention_cost, cost),
+    (ch02.square_takes_over, 23),
+    (ch02.field_of_stack, field),
+    (ch02.blocks_with_one_window, single),
+    (ch02.growth_of_sight, 0.52),
+    (ch02.tokens_that_see_the_corner, 4),
     (ch05.merge, window_merge),
     (ch05.attention_pairs, lambda h, w, s: ceil(h / s) * ceil(w / s) * s**4),
     (ch05.relative_index, relative_position_index),
@@ -104,6 +140,34 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch01.blocks_that_see_everything, 6, "These are the global blocks"),
     (ch01.blocks_that_see_everything, 4, "only the global blocks of stages 3 and 4"),
     (ch01.blocks_that_see_everything, 24, "count for tiny"),
+    (ch02.attention_cost, lambda *a: cost(*a) - a[0] * a[1] * a[2] ** 2, "left the projection out"),
+    (ch02.attention_cost, lambda *a: cost(*a, products=1), "counted one product"),
+    (ch02.attention_cost, lambda *a: cost(*a) - 4 * a[0] * a[1] * a[2] ** 2, "left the linear layers out"),
+    (ch02.attention_cost, lambda *a: 2 * cost(*a), "a multiply-add is two"),
+    (ch02.attention_cost, lambda h, w, c, s: cost(h, w, c, s and s**0.5), "window**2 tokens"),
+    (ch02.attention_cost, lambda h, w, c, s: cost(h, w, c, s or 7), "window=None"),
+    (ch02.attention_cost, lambda *a: 1, "gives 1, which is not right"),
+    (ch02.square_takes_over, 22, "still below"),
+    (ch02.square_takes_over, 512, "number of tokens"),
+    (ch02.square_takes_over, 17, "compared HW with C"),
+    (ch02.square_takes_over, 99, "does not change over"),
+    (ch02.square_takes_over, None, "Put your number"),
+    (ch02.field_of_stack, lambda layers: 1 + sum(k - 1 for k, _ in layers), "left the strides out"),
+    (ch02.field_of_stack, lambda layers: field([(k + 1, s) for k, s in layers]), "adds k - 1, not k"),
+    (ch02.field_of_stack, own_stride, "own stride"),
+    (ch02.blocks_with_one_window, lambda size: single(size - size % 32), "rounded up"),
+    (ch02.blocks_with_one_window, lambda size: single(size, (1, 2, 9, 2)), "counted the global blocks"),
+    (ch02.blocks_with_one_window, lambda size: 24, "right at 224 pixels only"),
+    (ch02.blocks_with_one_window, exactly_filled, "A map smaller than its window"),
+    (ch02.growth_of_sight, 1.0, "growth of the whole field"),
+    (ch02.growth_of_sight, 2.0, "turned it round"),
+    (ch02.growth_of_sight, 1.15, "same logarithm"),
+    (ch02.growth_of_sight, None, "Measure it"),
+    (ch02.tokens_that_see_the_corner, 49, "freeze the gates"),
+    (ch02.tokens_that_see_the_corner, 1, "margins"),
+    (ch02.tokens_that_see_the_corner, 0, "second block"),
+    (ch02.tokens_that_see_the_corner, 7, "7 is not it"),
+    (ch02.tokens_that_see_the_corner, None, "Measure it"),
     (ch05.merge, lambda x, w, h, wd: window_merge(x.reshape(2, 2, 3, 4, 3).mT.mT, w, h, wd), "raised"),
     (ch05.merge, lambda x, w, h, wd: x.reshape(2, h, wd, 3), "became a strip"),
     (
@@ -218,7 +282,7 @@ def test_a_typical_mistake_is_named(checker: Callable[[Any], Verdict], answer: A
 def test_every_checker_is_tried_with_three_mistakes() -> None:
     checkers = {
         function
-        for module in (ch01, ch05)
+        for module in (ch01, ch02, ch05)
         for name, function in vars(module).items()
         if callable(function) and getattr(function, "__module__", "") == module.__name__ and not name.startswith("_")
     }

@@ -1,6 +1,7 @@
 """Figures: each draws what it was given, and leaves matplotlib as it was."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -77,10 +78,26 @@ def test_curves_and_bars_show_their_values() -> None:
     ax = plt.gca()
     assert ax.get_xscale() == "log"
     assert ax.get_yscale() == "linear"
-    assert [text.get_text() for text in ax.texts] == ["up", "down"]
+    assert {text.get_text() for text in ax.texts} == {"up", "down"}
     viz.bars({"a": 1.0, "b": 2.5}, label="things")
     assert [text.get_text() for text in plt.gca().texts] == ["1", "2.5"]
     assert [patch.get_width() for patch in plt.gca().patches] == [1.0, 2.5]
+
+
+def test_names_of_lines_that_end_together_do_not_overlap() -> None:
+    viz.curves([1, 2], {"one": [1, 2], "same": [1, 2], "far": [1, 9]}, labels=("x", "y"))
+    plt.gcf().canvas.draw()
+    boxes = sorted((text.get_window_extent() for text in plt.gca().texts), key=lambda box: box.y0)
+    assert all(upper.y0 >= lower.y1 - 1 for lower, upper in pairwise(boxes))
+
+
+def test_fields_leave_the_photograph_where_the_gradient_is_zero() -> None:
+    field = torch.zeros(8, 8)
+    field[2, 3], field[4, 4] = 1.0, 1e-3
+    viz.fields_on_photo(Image.new("RGB", (8, 8)), {"one": field}, columns=1)
+    shade = np.asarray(plt.gcf().axes[0].images[1].get_array())
+    assert np.argwhere(shade[..., 3] > 0).tolist() == [[2, 3], [4, 4]]
+    assert shade[2, 3, :3].sum() < shade[4, 4, :3].sum()  # the larger, the darker
 
 
 def test_pictures_fill_a_grid() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 
 from gcvit_edu.viz.style import CYCLE, LOCAL, WIDTH, styled
 
@@ -30,15 +31,34 @@ def curves(
     _, ax = plt.subplots(figsize=(WIDTH, height))
     for (name, values), colour, marker in zip(series.items(), colours, "osD^vP*", strict=False):
         ax.plot(x, values, color=colour, marker=marker, markersize=5, label=name)
-        ax.annotate(name, (x[-1], values[-1]), xytext=(7, 0), textcoords="offset points", va="center", color=colour)
     for axis in log:
         getattr(ax, f"set_{axis}scale")("log")
         getattr(ax, f"{axis}axis").set_major_formatter("{x:g}")
     ax.set_xticks(x)
     ax.minorticks_off()
+    _name_ends(ax)
     ax.set_xlabel(labels[0])
     ax.set_ylabel(labels[1])
     ax.grid(axis="y", color="#DDDDDD", linewidth=0.8)
+
+
+def _name_ends(ax: Axes) -> None:
+    """Write each line's name at its end, moved up where two would overlap."""
+    points = 72 / ax.figure.dpi
+    lowest = float("-inf")
+    for line in sorted(ax.lines, key=lambda line: line.get_ydata()[-1]):
+        end = (line.get_xdata()[-1], line.get_ydata()[-1])
+        height = ax.transData.transform(end)[1] * points
+        place = max(height, lowest + 13)
+        lowest = place
+        ax.annotate(
+            line.get_label(),
+            end,
+            xytext=(7, place - height),
+            textcoords="offset points",
+            va="center",
+            color=line.get_color(),
+        )
 
 
 @styled

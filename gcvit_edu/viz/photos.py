@@ -9,7 +9,18 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from torch import Tensor
 
-from gcvit_edu.viz.style import GLOBAL, LOCAL, LOCAL_MAP, ORANGE, PHOTO_DPI, YELLOW, as_array, panels, styled
+from gcvit_edu.viz.style import (
+    GLOBAL,
+    GLOBAL_MAP,
+    LOCAL,
+    LOCAL_MAP,
+    ORANGE,
+    PHOTO_DPI,
+    YELLOW,
+    as_array,
+    panels,
+    styled,
+)
 
 
 @styled
@@ -109,6 +120,29 @@ def attention_on_photo(
             Rectangle((left * step_x, top * step_y), window * step_x, window * step_y, edgecolor=ORANGE, **frame)
         )
         ax.add_patch(Rectangle((column * step_x, row * step_y), step_x, step_y, edgecolor=GLOBAL, **frame))
+        ax.set_title(title)
+        ax.set_axis_off()
+
+
+@styled
+def fields_on_photo(
+    image: Image.Image, fields: Mapping[str, Tensor], *, columns: int = 4, panel_height: float = 1.75
+) -> None:
+    """Receptive fields: gradients over the photograph on a logarithmic scale, the photograph in grey where they are 0.
+
+    Args:
+        image: the photograph.
+        fields: by title, the size of the gradient at every pixel, (height, width).
+        columns: panels in a row.
+        panel_height: in inches.
+    """
+    for ax, (title, field) in zip(panels(len(fields), columns, panel_height, PHOTO_DPI), fields.items(), strict=True):
+        values = as_array(field).astype(float)
+        ax.imshow(_faded(image), cmap="gray", vmin=0, vmax=1)
+        decades = np.log10(np.where(values > 0, values, 1) / values.max()).clip(-6, 0)
+        shade = GLOBAL_MAP(1 + decades / 6)
+        shade[..., 3] = values > 0
+        ax.imshow(shade, interpolation="nearest")
         ax.set_title(title)
         ax.set_axis_off()
 

@@ -21,6 +21,7 @@ YELLOW = "#F0E442"  # for lines on photographs only: it vanishes on white
 CYCLE = (LOCAL, GLOBAL, GREEN, ORANGE, SKY, PINK, GREY)
 TINTS = (SKY, ORANGE, GREEN, PINK, GREY)  # for things that are neither local nor global
 LOCAL_MAP = LinearSegmentedColormap.from_list("local", ["#FFFFFF", SKY, LOCAL, "#00304D"])
+GLOBAL_MAP = LinearSegmentedColormap.from_list("global", ["#FFFFFF", ORANGE, GLOBAL, "#5C2900"])
 
 WIDTH = 6.4  # inches: narrow enough that the letters can be read on a phone
 PHOTO_DPI = 96  # photographs weigh much as PNG, and gain little from more
