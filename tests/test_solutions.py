@@ -33,13 +33,23 @@ def exercises(notebook: nbformat.NotebookNode) -> dict[str, dict[str, str]]:
     return found
 
 
-def namespace(notebook: nbformat.NotebookNode) -> dict[str, object]:
-    """The chapter's imports, and its image: a solution needs nothing else."""
+def namespace(notebook: nbformat.NotebookNode, solution: str) -> dict[str, object]:
+    """What a reader has when the exercise comes, as far as the solution names it; the image is a blank one."""
     names: dict[str, object] = {"image": torch.zeros(1, 3, 224, 224)}
+    nodes = list(ast.walk(ast.parse(solution)))
+    own = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    wanted = {node.id for node in nodes if isinstance(node, ast.Name)} - own
     for cell in notebook.cells:
-        if cell.cell_type == "code":
-            imports = [node for node in ast.parse(cell.source).body if isinstance(node, ast.Import | ast.ImportFrom)]
-            exec(compile(ast.Module(imports, []), "imports", "exec"), names)
+        if cell.cell_type != "code" or cell.source.startswith("# Make `gcvit_edu` importable"):
+            continue
+        for node in ast.parse(cell.source).body:
+            is_import = isinstance(node, ast.Import | ast.ImportFrom)
+            is_wanted = isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in wanted
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                is_wanted = node.targets[0].id in wanted - names.keys()
+            if is_import or is_wanted:
+                exec(compile(ast.Module([node], []), "chapter", "exec"), names)
     return names
 
 
@@ -55,7 +65,7 @@ def test_solution_is_right(path: Path, number: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MPLBACKEND", "agg")
     notebook = nbformat.read(path, as_version=4)
     exercise = exercises(notebook)[number]
-    names = namespace(notebook)
+    names = namespace(notebook, exercise["solution"])
     exec(exercise["solution"], names)
     verdict = eval(exercise["cell"].strip().splitlines()[-1], names)
     assert verdict.right, verdict
@@ -71,7 +81,7 @@ def test_exercise_is_complete(path: Path, number: str) -> None:
 def test_a_wrong_solution_would_be_seen() -> None:
     notebook = nbformat.read(BOOK / "05_window_attention.ipynb", as_version=4)
     exercise = exercises(notebook)["5.2"]
-    names = namespace(notebook)
+    names = namespace(notebook, exercise["solution"])
     exec(exercise["solution"].replace("window**4", "window**2"), names)
     assert not eval(exercise["cell"].strip().splitlines()[-1], names).right
 

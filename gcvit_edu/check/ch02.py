@@ -1,7 +1,7 @@
 """Checkers of chapter 2, Why global context?"""
 
 from collections.abc import Callable
-from math import ceil
+from math import ceil, log
 
 from gcvit_edu.check.verdict import Verdict, call, not_yet
 from gcvit_edu.config import GCViTConfig
@@ -25,6 +25,9 @@ def attention_cost(function: Callable[[int, int, int, int | None], int]) -> Verd
         "A window has window**2 tokens, not window.": lambda height, width, dim, window: (
             4 * height * width * dim**2 + 2 * height * width * (window or height * width) * dim
         ),
+        "With windows, each token meets window**2 keys, not all of the map's.": lambda height, width, dim, window: cost(
+            height, width, dim, None
+        ),
         "With window=None the keys are all tokens of the map.": lambda height, width, dim, window: cost(
             height, width, dim, window or 7
         ),
@@ -42,9 +45,13 @@ def square_takes_over(answer: int) -> Verdict:
         return not_yet("22 x 22 = 484 is still below 2C = 512.")
     if answer in (512, 513):
         return not_yet("That is the number of tokens, H times W; the question is about the side.")
-    if answer == 17:
+    if answer in (16, 17):
         return not_yet("You compared HW with C; the factors 2 and 4 leave HW > 2C.")
-    return not_yet(f"At {answer} tokens it does not change over. Write both terms down and divide by 2HWC.")
+    if 22 < answer < 23:
+        return not_yet("That is where the two are equal; round up to a whole number of tokens.")
+    if answer > 23:
+        return not_yet(f"At a side of {answer} the products cost more already; the question is where that begins.")
+    return not_yet(f"At a side of {answer} the linear layers still cost more.")
 
 
 def field_of_stack(function: Callable[[list[tuple[int, int]]], int]) -> Verdict:
@@ -96,6 +103,7 @@ def blocks_with_one_window(function: Callable[[int], int]) -> Verdict:
     mistakes = {
         "The maps' sides are rounded up, not down.": lambda size: blocks(size, up=False),
         "You counted the global blocks; local ones have the same windows.": lambda size: blocks(size, halved=2),
+        "A map as wide as its window is one window too.": lambda size: blocks(size) - blocks(size, whole=False),
         "A map smaller than its window is padded, and is one window too.": lambda size: blocks(size, whole=False),
         "That is right at 224 pixels only; the number depends on the image's size.": lambda size: 24,
     }
@@ -106,14 +114,18 @@ def growth_of_sight(answer: float) -> Verdict:
     """Exercise 2.5: with which power of the depth the radius grows that holds half the gradient."""
     if answer is None:
         return not_yet("Measure it, put your number in this cell, then run it again.")
+    if not isinstance(answer, int | float):
+        return not_yet(f"Give a number, such as 0.7, not {type(answer).__name__}.")
     if abs(answer - 0.5) < 0.08:
         return Verdict(True, "Now answer the question: what follows for the depth of a convolutional network?")
     if abs(answer - 1) < 0.1:
         return not_yet("That is the growth of the whole field, 2n + 1. Half of the gradient lies much closer.")
     if abs(answer - 2) < 0.2:
         return not_yet("You turned it round: n grows with the square of the radius.")
-    if abs(answer - 0.5 / 0.434) < 0.1 or abs(answer - 2.77 / 2) < 0.1:
-        return not_yet("Use the same logarithm above and below the line.")
+    if abs(answer - 4) < 0.6:
+        return not_yet("That is how much the radius grows; the power is its logarithm over the logarithm of 64/4.")
+    if abs(answer - log(4)) < 0.1:
+        return not_yet("That is the logarithm of the radii's ratio; divide it by the logarithm of 64/4.")
     return not_yet(f"{answer:.2f} is not it. Is the picture large enough, so that nothing reaches its border?")
 
 
