@@ -201,7 +201,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch05.attention_pairs, lambda h, w, s: ceil(h / s) * ceil(w / s) * s**2, "windows times tokens"),
     (ch05.attention_pairs, lambda h, w, s: (h // s) * (w // s) * s**4, "padded to whole windows first"),
     (ch05.attention_pairs, lambda h, w, s: h * w * s**2, "padded tokens are computed too"),
-    (ch05.attention_pairs, lambda h, w, s: 5, "5 is not the number"),
+    (ch05.attention_pairs, lambda h, w, s: 5, "gives 5, which is not right"),
     (ch05.relative_index, lambda w: relative_position_index(w).float(), "with integers"),
     (ch05.relative_index, lambda w: relative_position_index(w).T, "sign is turned"),
     (ch05.relative_index, lambda w: by_hand(w, lambda y, x: (x + w - 1) * (2 * w - 1) + y + w - 1), "swapped"),

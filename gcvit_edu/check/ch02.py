@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from math import ceil, log
 
-from gcvit_edu.check.verdict import Verdict, call, not_yet
+from gcvit_edu.check.verdict import Verdict, compare_cases, not_yet
 from gcvit_edu.config import GCViTConfig
 
 
@@ -32,7 +32,7 @@ def attention_cost(function: Callable[[int, int, int, int | None], int]) -> Verd
             height, width, dim, window or 7
         ),
     }
-    return _compare_cases(function, cases, cost, mistakes, "Only the number of keys tells the two apart.")
+    return compare_cases(function, cases, cost, mistakes, "Only the number of keys tells the two apart.")
 
 
 def square_takes_over(answer: int) -> Verdict:
@@ -83,7 +83,7 @@ def field_of_stack(function: Callable[[list[tuple[int, int]]], int]) -> Verdict:
         ),
         "A kernel of k adds k - 1, not k: the middle is there already.": lambda layers: field(layers, extra=0),
     }
-    return _compare_cases(function, cases, field, mistakes, "It adds up, each layer in its own step width.")
+    return compare_cases(function, cases, field, mistakes, "It adds up, each layer in its own step width.")
 
 
 def blocks_with_one_window(function: Callable[[int], int]) -> Verdict:
@@ -107,7 +107,7 @@ def blocks_with_one_window(function: Callable[[int], int]) -> Verdict:
         "A map smaller than its window is padded, and is one window too.": lambda size: blocks(size, whole=False),
         "That is right at 224 pixels only; the number depends on the image's size.": lambda size: 24,
     }
-    return _compare_cases(function, cases, blocks, mistakes, "The larger the image, the more there is to bridge.")
+    return compare_cases(function, cases, blocks, mistakes, "The larger the image, the more there is to bridge.")
 
 
 def growth_of_sight(answer: float) -> Verdict:
@@ -144,26 +144,3 @@ def tokens_that_see_the_corner(answer: int) -> Verdict:
     return not_yet(
         f"{answer} is not it. Look at rows and columns 28 to 34 of the map, at the pixel in row 0, column 0."
     )
-
-
-def _compare_cases(
-    function: Callable[..., int],
-    cases: list[tuple],
-    right: Callable[..., int],
-    mistakes: dict[str, Callable[..., int]],
-    praise: str,
-) -> Verdict:
-    """Compare a function's numbers with the right ones, and with what typical mistakes give."""
-    answers = []
-    for case in cases:
-        answer, failed = call(function, *case)
-        if failed:
-            return failed
-        answers.append(answer)
-    if answers == [right(*case) for case in cases]:
-        return Verdict(True, praise)
-    for diagnosis, wrong in mistakes.items():
-        if answers == [wrong(*case) for case in cases]:
-            return not_yet(diagnosis)
-    case, answer = next((c, a) for c, a in zip(cases, answers, strict=True) if a != right(*c))
-    return not_yet(f"For {', '.join(map(str, case))} your function gives {answer}, which is not right.")

@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor
 
 from gcvit_edu.attention import attend_explicit
-from gcvit_edu.check.verdict import Verdict, call, compare, not_yet
+from gcvit_edu.check.verdict import Verdict, call, call_all, compare, compare_cases, not_yet
 from gcvit_edu.position import relative_position_index
 from gcvit_edu.windows import window_merge
 
@@ -72,22 +72,7 @@ def attention_pairs(function: Callable[[int, int, int], int]) -> Verdict:
             h * w * s**2
         ),
     }
-    answers = []
-    for case in cases:
-        answer, failed = call(function, *case)
-        if failed:
-            return failed
-        answers.append(answer)
-    if answers == [pairs(*case) for case in cases]:
-        return Verdict(True, "Linear in the number of tokens, for a fixed window.")
-    for diagnosis, wrong in mistakes.items():
-        if answers == [wrong(*case) for case in cases]:
-            return not_yet(diagnosis)
-    case = next(case for case, answer in zip(cases, answers, strict=True) if answer != pairs(*case))
-    return not_yet(
-        f"For a map of {case[0]}x{case[1]} and windows of {case[2]}x{case[2]}, "
-        f"{answers[cases.index(case)]} is not the number of pairs."
-    )
+    return compare_cases(function, cases, pairs, mistakes, "Linear in the number of tokens, for a fixed window.")
 
 
 def relative_index(function: Callable[[int], Tensor]) -> Verdict:
@@ -177,12 +162,9 @@ def masked_attention(function: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor]
 def blocks_to_cross(function: Callable[[int, int], int]) -> Verdict:
     """Exercise 5.6: function(side, window) counts Swin blocks until one corner has reached the other."""
     cases = [(8, 8), (16, 8), (32, 8), (56, 7), (20, 4)]
-    answers = []
-    for case in cases:
-        answer, failed = call(function, *case)
-        if failed:
-            return failed
-        answers.append(answer)
+    answers, failed = call_all(function, cases)
+    if failed:
+        return failed
     right = [_blocks_to_cross(*case) for case in cases]
     if answers == right:
         return Verdict(True, "Now look at how your numbers grow with the side, and answer the question.")

@@ -1,6 +1,6 @@
 """What a checker answers, and how it finds out what went wrong."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,37 @@ def compare(
             return not_yet(diagnosis)
     difference = (answer.double() - right.double()).abs().max()
     return not_yet(f"The shape is right, the values are not: the largest difference is {difference:.2g}.")
+
+
+def call_all(function: Callable[..., Any], cases: Sequence[tuple]) -> tuple[list[Any], Verdict | None]:
+    """The function's answers to several cases, or the verdict on the first that has none."""
+    answers = []
+    for case in cases:
+        answer, failed = call(function, *case)
+        if failed:
+            return [], failed
+        answers.append(answer)
+    return answers, None
+
+
+def compare_cases(
+    function: Callable[..., int],
+    cases: Sequence[tuple],
+    right: Callable[..., int],
+    mistakes: Mapping[str, Callable[..., int]],
+    praise: str,
+) -> Verdict:
+    """Compare a function's numbers with the right ones, and with what typical mistakes give."""
+    answers, failed = call_all(function, cases)
+    if failed:
+        return failed
+    if answers == [right(*case) for case in cases]:
+        return Verdict(True, praise)
+    for diagnosis, wrong in mistakes.items():
+        if answers == [wrong(*case) for case in cases]:
+            return not_yet(diagnosis)
+    case, answer = next((c, a) for c, a in zip(cases, answers, strict=True) if a != right(*c))
+    return not_yet(f"For {', '.join(map(str, case))} your function gives {answer}, which is not right.")
 
 
 def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:

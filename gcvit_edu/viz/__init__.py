@@ -6,10 +6,9 @@ Each function draws with pyplot and leaves the figure current, as a notebook sho
 from gcvit_edu.viz.charts import bars, curves
 from gcvit_edu.viz.matrices import number_grids
 from gcvit_edu.viz.photos import attention_on_photo, fields_on_photo, local_and_global, pictures, windows_on_photo
-from gcvit_edu.viz.style import CYCLE, GLOBAL, GREY, LOCAL, PINK
+from gcvit_edu.viz.style import GLOBAL, GREY, LOCAL, PINK
 
 __all__ = [
-    "CYCLE",
     "GLOBAL",
     "GREY",
     "LOCAL",
