@@ -12,6 +12,7 @@ BOOK = Path(__file__).parents[1] / "book"
 CHAPTERS = sorted(BOOK.glob("[0-9]*.ipynb"))
 HEADING = re.compile(r"^### Exercise (\d+\.\d+)", re.MULTILINE)
 SOLUTION = re.compile(r'<details class="solution">.*?```python\n(.*?)```.*?</details>', re.DOTALL)
+SETUP = "# Make `gcvit_edu` importable"
 HINT = re.compile(r'<details class="hint">')
 
 
@@ -33,23 +34,45 @@ def exercises(notebook: nbformat.NotebookNode) -> dict[str, dict[str, str]]:
     return found
 
 
+def stored(node: ast.AST) -> set[str]:
+    """The names that a statement defines."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+
+
+def used(node: ast.AST) -> set[str]:
+    """The names that a statement takes from outside: read in it, but neither its parameters nor its variables."""
+    names = [name for name in ast.walk(node) if isinstance(name, ast.Name)]
+    own = {name.id for name in names if isinstance(name.ctx, ast.Store)}
+    own |= {argument.arg for argument in ast.walk(node) if isinstance(argument, ast.arg)}
+    return {name.id for name in names} - own
+
+
 def namespace(notebook: nbformat.NotebookNode, solution: str) -> dict[str, object]:
-    """What a reader has when the exercise comes, as far as the solution names it; the image is a blank one."""
-    names: dict[str, object] = {"image": torch.zeros(1, 3, 224, 224)}
-    nodes = list(ast.walk(ast.parse(solution)))
-    own = {node.arg for node in nodes if isinstance(node, ast.arg)}
-    own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    wanted = {node.id for node in nodes if isinstance(node, ast.Name)} - own
-    for cell in notebook.cells:
-        if cell.cell_type != "code" or cell.source.startswith("# Make `gcvit_edu` importable"):
-            continue
-        for node in ast.parse(cell.source).body:
-            is_import = isinstance(node, ast.Import | ast.ImportFrom)
-            is_wanted = isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in wanted
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                is_wanted = node.targets[0].id in wanted - names.keys()
-            if is_import or is_wanted:
-                exec(compile(ast.Module([node], []), "chapter", "exec"), names)
+    """What a reader has when the exercise comes, as far as the solution needs it.
+
+    The chapter's imports, and those of its functions, classes and (first) assignments that the solution names,
+    or that one of these names in its turn.
+    """
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and not cell.source.startswith(SETUP)]
+    body = [node for cell in cells for node in ast.parse(cell.source).body]
+    places: dict[str, list[int]] = {}
+    for place, node in enumerate(body):
+        for name in stored(node):
+            if name not in places or not isinstance(node, ast.Assign):
+                places.setdefault(name, []).append(place)
+    wanted: set[int] = set()
+    new = {place for name in used(ast.parse(solution)) for place in places.get(name, ())}
+    while new:
+        wanted |= new
+        new = {p for place in new for name in used(body[place]) for p in places.get(name, ())} - wanted
+    names: dict[str, object] = {}
+    torch.manual_seed(0)
+    for place, node in enumerate(body):
+        if isinstance(node, ast.Import | ast.ImportFrom) or place in wanted:
+            exec(compile(ast.Module([node], []), "chapter", "exec"), names)
     return names
 
 

@@ -105,3 +105,10 @@ def test_pictures_fill_a_grid() -> None:
     figure = plt.gcf()
     assert titles() == ["a", "b", "c"]
     assert not figure.axes[3].axison  # the spare panel is blank
+
+
+def test_maps_with_negative_values_have_zero_in_the_middle() -> None:
+    viz.maps({"signed": torch.tensor([[-1.0, 3.0]]), "positive": torch.tensor([[1.0, 3.0]])})
+    signed, positive = (ax.images[0].get_clim() for ax in plt.gcf().axes[:2])
+    assert signed == (-3.0, 3.0)
+    assert positive == (0.0, 3.0)

@@ -3,9 +3,11 @@
 Each function draws with pyplot and leaves the figure current, as a notebook shows it.
 """
 
+from gcvit_edu.viz.bar_panels import bar_panels
 from gcvit_edu.viz.charts import bars, curves
 from gcvit_edu.viz.matrices import number_grids
-from gcvit_edu.viz.photos import attention_on_photo, fields_on_photo, local_and_global, pictures, windows_on_photo
+from gcvit_edu.viz.photos import attention_on_photo, fields_on_photo, local_and_global, maps, pictures, windows_on_photo
+from gcvit_edu.viz.sizes import cells_on_photo, padding_on_photo
 from gcvit_edu.viz.style import GLOBAL, GREY, LOCAL, PINK
 
 __all__ = [
@@ -14,11 +16,15 @@ __all__ = [
     "LOCAL",
     "PINK",
     "attention_on_photo",
+    "bar_panels",
     "bars",
+    "cells_on_photo",
     "curves",
     "fields_on_photo",
     "local_and_global",
+    "maps",
     "number_grids",
+    "padding_on_photo",
     "pictures",
     "windows_on_photo",
 ]

@@ -35,6 +35,21 @@ def pictures(
 
 
 @styled
+def maps(values: Mapping[str, Tensor], *, columns: int = 4, panel_height: float = 1.75) -> None:
+    """Channels of feature maps, (H, W) each, in grey: from black, the least value, to white, the largest.
+
+    A map with negative values gets a range that is symmetric around zero, so that zero is middle grey.
+    """
+    for ax, (title, channel) in zip(panels(len(values), columns, panel_height, PHOTO_DPI), values.items(), strict=True):
+        cells = as_array(channel)
+        largest = float(np.abs(cells).max())
+        lowest = -largest if cells.min() < 0 else 0.0
+        ax.imshow(cells, cmap="gray", vmin=lowest, vmax=largest, interpolation="nearest")
+        ax.set_title(title)
+        ax.set_axis_off()
+
+
+@styled
 def windows_on_photo(
     image: Image.Image, stages: Mapping[str, tuple[int, int]], *, columns: int = 2, panel_height: float = 3.2
 ) -> None:

@@ -1,0 +1,168 @@
+"""Checkers of chapter 3, Patch stem and downsampling."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gcvit_edu.check.verdict import Verdict, call, compare, compare_cases, not_yet
+
+Layers = list[tuple[int, int, int]]
+
+
+def output_rows(function: Callable[[int, int, int, int], int]) -> Verdict:
+    """Exercise 3.1: function(height, kernel, stride, padding) is the number of rows that a convolution gives."""
+    cases = [(224, 3, 2, 1), (225, 3, 2, 1), (224, 7, 4, 2), (56, 4, 4, 0), (10, 5, 3, 0), (11, 5, 2, 0), (7, 1, 1, 0)]
+    mistakes = {
+        "The padding is on both sides: it counts twice.": lambda h, k, t, p: (h + p - k) // t + 1,
+        "You left the padding out.": lambda h, k, t, p: (h - k) // t + 1,
+        "One is missing: the place where the kernel stands first counts too.": lambda h, k, t, p: (h + 2 * p - k) // t,
+        "You left the kernel out: its last row must still lie on the map.": lambda h, k, t, p: (h + 2 * p) // t,
+        "Round down, not up: a kernel that would reach beyond the map is not placed.": lambda h, k, t, p: (
+            -(-(h + 2 * p - k) // t) + 1
+        ),
+        "That holds for kernel 3, stride 2 and padding 1 only.": lambda h, k, t, p: -(-h // 2),
+    }
+    praise = "The stem's halvings are a case of it."
+    return compare_cases(function, cases, lambda h, k, t, p: (h + 2 * p - k) // t + 1, mistakes, praise)
+
+
+def layer_norm(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Verdict:
+    """Exercise 3.2: function(x, weight, bias) normalises the last axis of (B, H, W, C)."""
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(2, 3, 5, 6, generator=generator) * 0.02 + 1
+    weight, bias = torch.randn(2, 6, generator=generator)
+
+    def norm(axes: tuple[int, ...] = (-1,), *, unbiased: bool = False, eps: float = 1e-5, root: bool = True) -> Tensor:
+        variance = x.var(axes, unbiased=unbiased, keepdim=True) + eps
+        return (x - x.mean(axes, keepdim=True)) / (variance.sqrt() if root else variance) * weight + bias
+
+    deviation = x.var(-1, unbiased=False, keepdim=True).sqrt()
+    centred = x - x.mean(-1, keepdim=True)
+    mistakes = {
+        "You divided the variance by C - 1; layer normalisation divides by C.": norm(unbiased=True),
+        "You divided by the variance; divide by its root.": norm(root=False),
+        "The 1e-5 belongs under the root, added to the variance.": centred / (deviation + 1e-5) * weight + bias,
+        "Add 1e-5 to the variance: a constant token would give 0/0.": norm(eps=0.0),
+        "The learned weight and bias are missing.": (norm() - bias) / weight,
+        "You normalised over the whole map; each token is normalised alone, over its channels.": norm((1, 2, 3)),
+        "You normalised each channel over the places; each token is normalised over its channels.": norm((1, 2)),
+        "That is batch normalisation, over places and images.": norm((0, 1, 2)),
+        "The mean was not taken off.": x / _root(x) * weight + bias,
+    }
+    answer, failed = call(function, x, weight, bias)
+    return failed or compare(answer, norm(), "Each token alone, over its channels.", mistakes)
+
+
+def _root(x: Tensor) -> Tensor:
+    """The root of each token's variance, with 1e-5 added."""
+    return (x.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+
+
+def pixel_interval(function: Callable[[int, Layers], tuple[int, int]]) -> Verdict:
+    """Exercise 3.3: function(token, layers) gives the first and last pixel row that the token reads."""
+    cases = [
+        (8, [(3, 2, 1), (3, 1, 1), (3, 2, 1)]),
+        (0, [(3, 2, 1), (3, 2, 1)]),
+        (5, [(4, 4, 0)]),
+        (3, [(7, 2, 3), (5, 3, 1), (3, 1, 0)]),
+    ]
+
+    def interval(token: int, layers: Layers, *, padded: bool = True, forwards: bool = False) -> tuple[int, int]:
+        low = high = token
+        for kernel, stride, padding in layers if forwards else reversed(layers):
+            shift = padding if padded else 0
+            low, high = low * stride - shift, high * stride - shift + kernel - 1
+        return low, high
+
+    def centred(token: int, layers: Layers) -> tuple[int, int]:
+        low, high = interval(token, layers)
+        strides = 1
+        for _, stride, _ in layers:
+            strides *= stride
+        half = (high - low) // 2
+        return token * strides + strides // 2 - half, token * strides + strides // 2 + half
+
+    mistakes = {
+        "You left the padding out: output row 0 begins at row -padding.": lambda *case: interval(*case, padded=False),
+        "Go backwards: the last layer's rows are what the layer before must give.": lambda *case: interval(
+            *case, forwards=True
+        ),
+        "The last row that is read is included: add kernel - 1, not kernel.": lambda token, layers: (
+            interval(token, layers)[0],
+            _end_after(token, layers),
+        ),
+        "The width is right, but the middle is not: a token sits on the first of its pixels.": centred,
+    }
+    return compare_cases(function, cases, interval, mistakes, "Now you can place any token of any network.")
+
+
+def _end_after(token: int, layers: Layers) -> int:
+    high = token
+    for kernel, stride, padding in reversed(layers):
+        high = high * stride - padding + kernel
+    return high
+
+
+def convolution(function: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
+    """Exercise 3.4: function(x, weight) is a 3x3 convolution of stride 2 and padding 1."""
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randn(2, 3, 7, 10, generator=generator)
+    weight = torch.randn(4, 3, 3, 3, generator=generator)
+
+    def conv(x: Tensor, weight: Tensor, **options: Any) -> Tensor:
+        return F.conv2d(x, weight, **{"stride": 2, "padding": 1, **options})
+
+    replicated = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight, stride=2)
+    mistakes = {
+        "Your kernel is turned round: neural networks do not flip it.": conv(x, weight.flip(2, 3)),
+        "Rows and columns of your kernel are swapped.": conv(x, weight.mT),
+        "The stride is missing: visit every second row and column.": conv(x, weight, stride=1),
+        "The padding is missing.": conv(x, weight, padding=0),
+        "Your slices begin one cell too late: the first one begins in the padding.": conv(
+            F.pad(x, (0, 1, 0, 1)), weight, padding=0
+        ),
+        "Pad with zeros; you repeated the border.": replicated,
+    }
+    answer, failed = call(function, x, weight)
+    return failed or compare(answer, conv(x, weight), "Nine slices, nine matrices.", mistakes)
+
+
+def centred_side(answer: int) -> Verdict:
+    """Exercise 3.5: the smallest side above 300 at which stem and three downsamplers are mirror-symmetric."""
+    if answer is None:
+        return not_yet("Find it by trying, put your number in this cell, then run it again.")
+    if answer == 321:
+        return Verdict(True, "Now answer the questions: what do all such sides have in common, and what of windows?")
+    if answer == 301:
+        return not_yet("That is enough for the stem; three more halvings follow.")
+    if answer == 305:
+        return not_yet("That is enough for two downsamplers behind the stem; there are three.")
+    if answer in (304, 320, 308):
+        return not_yet(f"{answer} is even: its first halving uses the padding on one side only.")
+    if answer in (225, 257, 289):
+        return not_yet(f"{answer} is such a side, but not above 300.")
+    if isinstance(answer, int) and answer > 321 and answer % 32 == 1:
+        return not_yet(f"{answer} is such a side, but there is a smaller one above 300.")
+    return not_yet(f"At {answer} pixels the chain is not symmetric. Mirror the picture, and mirror the map back.")
+
+
+def contrast(answer: str) -> Verdict:
+    """Exercise 3.6: the parameter through which the stem notices the contrast."""
+    names = {"conv.weight", "conv.bias", "down.conv.weight", "down.mbconv.conv_dw.weight", "down.mbconv.conv_pw.weight"}
+    names |= {f"down.norm{n}.{kind}" for n in "12" for kind in ("weight", "bias")}
+    names |= {f"down.mbconv.se.fc{n}.weight" for n in "12"}
+    if answer is None:
+        return not_yet("Find it by an experiment, put its name in this cell, then run it again.")
+    if answer not in names:
+        return not_yet(f"The stem has no parameter {answer!r}; its names are those of stem.state_dict().")
+    if answer == "conv.bias":
+        return Verdict(True, "Now answer the questions: why can no later parameter matter, and what remains?")
+    if answer in ("conv.weight", "down.norm2.weight", "down.norm1.weight"):
+        return not_yet(
+            f"Without {answer} the picture no longer reaches the map as it did, so the comparison says little. "
+            "Whose part of a token does not shrink with the picture?"
+        )
+    return not_yet(f"{answer} comes after the first norm, which has forgotten the size of the tokens already.")
