@@ -1,0 +1,139 @@
+"""Checkers of chapter 4, Fused MBConv."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gcvit_edu.check.verdict import Verdict, call, compare, compare_cases, not_yet
+
+
+def block_cost(function: Callable[[int, int, int], int]) -> Verdict:
+    """Exercise 4.1: function(height, width, dim) counts the multiply-adds of a fused MBConv."""
+
+    def cost(height: int, width: int, dim: int, *, around: int = 9, gates: int = 2, mix: int = 1) -> int:
+        places = height * width
+        return around * places * dim + gates * dim * (dim // 4) + mix * places * dim**2
+
+    mistakes = {
+        "The gates are computed once per image, not once per place.": lambda h, w, c: (
+            cost(h, w, c, gates=0) + h * w * c**2 // 2
+        ),
+        "The gates' two linear layers are missing.": lambda *case: cost(*case, gates=0),
+        "The gates take two linear layers, there and back.": lambda *case: cost(*case, gates=1),
+        "The pointwise convolution is missing.": lambda *case: cost(*case, mix=0),
+        "A depthwise kernel has nine places, not one.": lambda *case: cost(*case, around=1),
+        "That is an ordinary 3x3 convolution's price; the depthwise one mixes no channels.": lambda h, w, c: (
+            cost(h, w, c) + 9 * h * w * c * (c - 1)
+        ),
+        "You counted floating-point operations; a multiply-add is two of them.": lambda *case: 2 * cost(*case),
+        "The gates' linear layers go through a quarter of the channels.": lambda h, w, c: cost(h, w, c, gates=8),
+    }
+    cases = [(56, 56, 64), (7, 14, 128), (1, 1, 8)]
+    return compare_cases(function, cases, cost, mistakes, "Nearly all of it is the pointwise convolution.")
+
+
+def depthwise(function: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
+    """Exercise 4.2: function(x, kernels) is a depthwise 3x3 convolution."""
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randn(2, 3, 5, 6, generator=generator)
+    kernels = torch.randn(3, 1, 3, 3, generator=generator)
+
+    def conv(x: Tensor, kernels: Tensor, padding: int = 1) -> Tensor:
+        return F.conv2d(x, kernels, padding=padding, groups=3)
+
+    right = conv(x, kernels)
+    mistakes = {
+        "Your kernels are turned round: neural networks do not flip them.": conv(x, kernels.flip(2, 3)),
+        "Rows and columns of your kernels are swapped.": conv(x, kernels.mT),
+        "All channels got the first kernel; each has its own.": conv(x, kernels[:1].expand(3, 1, 3, 3)),
+        "You summed over the channels; a depthwise convolution keeps them apart.": right.sum(1, keepdim=True),
+        "Every channel holds the sum of all; a depthwise convolution keeps them apart.": right.sum(1, keepdim=True)
+        .expand_as(right)
+        .clone(),
+        "The padding is missing.": conv(x, kernels, padding=0),
+        "Pad with zeros; you repeated the border.": conv(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernels, padding=0),
+    }
+    answer, failed = call(function, x, kernels)
+    return failed or compare(answer, right, "Nine slices, and no channel has met another.", mistakes)
+
+
+def gates(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Verdict:
+    """Exercise 4.3: function(x, narrow, widen) computes the gates, (B, C)."""
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(2, 8, 4, 5, generator=generator) + torch.randn(2, 8, 1, 1, generator=generator)
+    narrow, widen = torch.randn(2, 8, generator=generator), torch.randn(8, 2, generator=generator)
+
+    def gate(squeezed: Tensor, activation: Callable[[Tensor], Tensor] = F.gelu) -> Tensor:
+        return torch.sigmoid(F.linear(activation(F.linear(squeezed, narrow)), widen))
+
+    means = x.mean((2, 3))
+    right = gate(means)
+    logits = F.linear(F.gelu(F.linear(means, narrow)), widen)
+    mistakes = {
+        "The sigmoid at the end is missing.": logits,
+        "You used a softmax; each gate is on its own, by a sigmoid.": logits.softmax(-1),
+        "You used a ReLU, as the original does; here it is a GELU.": gate(means, F.relu),
+        "The activation between the two linear layers is missing.": gate(means, lambda value: value),
+        "You squeezed by the maximum; take the mean.": gate(x.amax((2, 3))),
+        "You squeezed by the sum; take the mean, or the gates depend on the map's size.": gate(x.sum((2, 3))),
+        "You took the mean over the images too: they must not meet.": gate(means.mean(0, keepdim=True).expand(2, 8)),
+        "You returned the scaled map; the exercise asks for the gates.": x * right[:, :, None, None],
+    }
+    answer, failed = call(function, x, narrow, widen)
+    return failed or compare(answer, right, "Eight numbers that know the whole picture.", mistakes)
+
+
+def gated_matrices(function: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
+    """Exercise 4.4: function(mix, gates) folds each image's gates into the pointwise weights."""
+    generator = torch.Generator().manual_seed(6)
+    mix = torch.randn(4, 4, generator=generator)
+    opened = torch.rand(3, 4, generator=generator)
+    mistakes = {
+        "You scaled the rows: that turns the output channels up and down, after the mixing.": mix * opened[:, :, None],
+        "All images got the first one's gates.": (mix * opened[:1, None, :]).expand(3, 4, 4).clone(),
+        "You folded the gates in twice: scale the columns only.": mix * opened[:, :, None] * opened[:, None, :],
+        "Your matrices are transposed: output channels come first.": (mix * opened[:, None, :]).mT,
+        "These matrices only scale; the mixing is missing.": torch.diag_embed(opened),
+    }
+    answer, failed = call(function, mix, opened)
+    return failed or compare(answer, mix * opened[:, None, :], "Now answer the question: which is cheaper?", mistakes)
+
+
+def pointwise_factor(answer: float) -> Verdict:
+    """Exercise 4.5: by which factor a pointwise convolution shrinks the gradient at the start."""
+    if answer is None:
+        return not_yet("Measure it, put your number in this cell, then run it again.")
+    if not isinstance(answer, int | float):
+        return not_yet(f"Give a number, such as 0.9, not {type(answer).__name__}; .item() takes it out of a tensor.")
+    if abs(answer - 3**-0.5) < 0.03:
+        return Verdict(True, "Now answer the questions: what of the other three, and can you compute them?")
+    if abs(answer - 3**0.5) < 0.1:
+        return not_yet("You turned it round: after divided by before is below 1.")
+    if abs(answer - 1 / 3) < 0.03:
+        return not_yet("That is the factor of the variance; the size is its root.")
+    if abs(answer - 0.5) < 0.03:
+        return not_yet("That is the gates' factor.")
+    if 0.07 < answer < 0.12:
+        return not_yet("That is the factor of the whole block.")
+    return not_yet(f"{answer:.2f} is not it. Measure one nn.Conv2d(64, 64, 1, bias=False) alone, several times.")
+
+
+def power_of_the_gates(answer: float) -> Verdict:
+    """Exercise 4.6: with which power of the map's side the gates' influence falls."""
+    if answer is None:
+        return not_yet("Measure it, put your number in this cell, then run it again.")
+    if not isinstance(answer, int | float):
+        return not_yet(f"Give a number, such as -0.5, not {type(answer).__name__}; .item() takes it out of a tensor.")
+    if abs(answer + 2) < 0.15:
+        return Verdict(True, "Now answer the questions: why this power, and what of a maximum?")
+    if abs(answer - 2) < 0.15:
+        return not_yet("The influence falls with the side, so the power is negative.")
+    if abs(answer + 1) < 0.15:
+        return not_yet("That is the power of the number of places; the question is about the side.")
+    if abs(answer) < 0.15:
+        return not_yet("The influence does not change? Make sure that place (0, 0) is not the token that you ask.")
+    return not_yet(
+        f"{answer:.2f} is not it. Keep the channel means alike at all sides, or average over many random maps."
+    )
