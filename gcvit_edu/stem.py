@@ -1,5 +1,6 @@
 """From pixels to the first map, and from each stage's map to the next (Hatamizadeh et al. 2023)."""
 
+import torch
 from einops import rearrange
 from torch import Tensor, nn
 
@@ -41,6 +42,9 @@ class PatchStem(nn.Module):
         self.down = Downsample(dim, dim)
 
     def forward(self, image: Tensor) -> Tensor:
-        # Channels last in memory from the start, so that no later map has to be copied into that order.
-        image = rearrange(rearrange(image, "b c h w -> b h w c").contiguous(), "b h w c -> b c h w")
+        # Channels last in memory, so that the first norm need not copy its map. Not contiguous(): for a batch of one
+        # it may leave strides that the convolution does not take for channels last.
+        image = rearrange(image, "b c h w -> b h w c")
+        image = image.clone(memory_format=torch.contiguous_format)
+        image = rearrange(image, "b h w c -> b c h w")
         return self.down(rearrange(self.conv(image), "b c h w -> b h w c"))

@@ -1,11 +1,13 @@
 """A pytest plugin that closes two gaps of nbval; `make test` loads it with `-p tests.nbval_strict`.
 
 nbval passes a cell that was never run without comparing anything, and it does not compare pictures.
+At the end it says how long each chapter took: a chapter should run in two minutes on two cores, all in fifteen.
 """
 
 import base64
 import io
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Iterable
 
 import numpy as np
 import pytest
@@ -31,6 +33,28 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         if problem:
             raise NbCellError(item.cell_num, problem, item.cell.source)
     return result
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Report the times; nothing fails because a machine is slow."""
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    lines = durations((one.nodeid, one.duration) for one in reports if isinstance(one, pytest.TestReport))
+    if lines:
+        terminalreporter.section("seconds per notebook, its kernel's start included")
+        terminalreporter.write_line("\n".join(lines))
+
+
+def durations(reports: Iterable[tuple[str, float]]) -> list[str]:
+    """(id of a cell's test, seconds) of every phase -> one line per notebook, and their total."""
+    seconds: Counter[str] = Counter()
+    for name, duration in reports:
+        file = name.split("::")[0]
+        if file.endswith(".ipynb"):
+            seconds[file] += duration
+    if not seconds:
+        return []
+    rows = [*sorted(seconds.items()), ("in all", sum(seconds.values()))]
+    return [f"{duration:7.1f}  {name}" for name, duration in rows]
 
 
 def compare_pictures(stored: list[NotebookNode], new: list[NotebookNode]) -> str | None:

@@ -10,11 +10,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from html import unescape
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
@@ -394,6 +395,29 @@ def test_no_page_names_a_content_network() -> None:
     assert [page.name for page in pages if named.search(page.read_text(encoding="utf-8"))] == []
 
 
+def dead_links(folder: Path) -> list[str]:
+    """Links of the pages in a folder to files or ids that are not there."""
+    pages = {page.resolve(): page.read_text(encoding="utf-8") for page in sorted(folder.rglob("*.html"))}
+    ids = {page: set(re.findall(r"""\bid=["']([^"']+)["']""", html)) for page, html in pages.items()}
+    dead = []
+    for page, html in pages.items():
+        for link in sorted(set(re.findall(r"""<a\b[^>]*?\bhref=["']([^"']*)["']""", html))):
+            parts = urlsplit(unescape(link))
+            if parts.scheme or parts.netloc:
+                continue
+            target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            fragment = unquote(parts.fragment)
+            if not target.is_file() or (fragment and target in ids and fragment not in ids[target]):
+                dead.append(f"{page.relative_to(folder.resolve())}: {link}")
+    return dead
+
+
+def test_links_within_the_built_book_lead_somewhere() -> None:
+    if not HTML.is_dir():
+        cannot_run("the book is not built; run `make book` first")
+    assert dead_links(HTML) == []
+
+
 # ----------------------------------------------------------------------------------- pages that must be caught
 
 GOOD_PAGE = r"""<!doctype html><html lang="en" data-theme="light"><head><meta charset="utf-8"><title>t</title>
@@ -460,6 +484,14 @@ def test_outside_and_broken_images_are_found(made_up: Callable[[str], Visit]) ->
         "not loaded: missing.png",
         "no alt text: missing.png",
     ]
+
+
+def test_a_dead_link_is_found(tmp_path: Path) -> None:
+    (tmp_path / "b.html").write_text('<p id="here"><a href="https://example.org/x#y">x</a></p>', encoding="utf-8")
+    links = ["b.html", "b.html#here", "#own", "c.html", "b.html#there", "#other"]
+    body = "".join(f'<a class="x" href="{link}">x</a>' for link in links)
+    (tmp_path / "a.html").write_text(f'<main id="own">{body}</main>', encoding="utf-8")
+    assert dead_links(tmp_path) == ["a.html: #other", "a.html: b.html#there", "a.html: c.html"]
 
 
 def test_a_script_error_is_found(made_up: Callable[[str], Visit]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from _project import ROOT
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbval_strict import durations
 from PIL import Image
 
 # Raw, without the line of text that usually comes with a picture: nbval alone would compare nothing.
@@ -62,8 +63,8 @@ def notebooks() -> dict[str, NotebookNode]:
 
 
 @pytest.fixture(scope="module")
-def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """{name of the notebook: what pytest said of its failed cells, or ""}."""
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], str]:
+    """{name of the notebook: what pytest said of its failed cells, or ""}, and all that pytest printed."""
     folder = tmp_path_factory.mktemp("notebooks")
     for name, notebook in notebooks().items():
         nbformat.write(notebook, folder / f"{name}.ipynb")
@@ -71,8 +72,14 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     report = folder / "report.xml"
     command = [sys.executable, "-m", "pytest", *shlex.split(flags), "-p", "tests.nbval_strict"]
     command += ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={folder}", f"--junit-xml={report}"]
-    subprocess.run([*command, *sorted(folder.glob("*.ipynb"))], cwd=ROOT, capture_output=True, check=False)
-    return read_verdicts(report)
+    command += map(str, sorted(folder.glob("*.ipynb")))
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return read_verdicts(report), done.stdout
+
+
+@pytest.fixture(scope="module")
+def verdicts(run: tuple[dict[str, str], str]) -> dict[str, str]:
+    return run[0]
 
 
 def read_verdicts(report: Path) -> dict[str, str]:
@@ -108,3 +115,16 @@ def test_good_notebook_passes(verdicts: dict[str, str], name: str) -> None:
 )
 def test_fault_is_found(verdicts: dict[str, str], name: str, complaint: str) -> None:
     assert complaint in verdicts[name]
+
+
+def test_seconds_are_added_up_by_notebook() -> None:
+    phases = [("b/2.ipynb::Cell 0", 1.0), ("b/1.ipynb::Cell 0", 2.5), ("b/2.ipynb::Cell 1", 3.25), ("t.py::test", 9.0)]
+    assert durations(phases) == ["    2.5  b/1.ipynb", "    4.2  b/2.ipynb", "    6.8  in all"]
+    assert durations([("t.py::test", 9.0)]) == []
+
+
+def test_seconds_are_reported_with_failed_notebooks_too(run: tuple[dict[str, str], str]) -> None:
+    report = run[1].split("seconds per notebook")[1]
+    names = re.findall(r"^ +\d+\.\d  (?:\S+/)?(\w+)\.ipynb$", report, re.MULTILINE)
+    assert names == sorted(notebooks())
+    assert re.search(r"^ +\d+\.\d  in all$", report, re.MULTILINE)

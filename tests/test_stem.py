@@ -67,3 +67,14 @@ def test_the_image_may_lie_in_memory_in_any_order() -> None:
     torch.testing.assert_close(stem(image.contiguous(memory_format=torch.channels_last)), stem(image))
     turned = image.transpose(2, 3)
     torch.testing.assert_close(stem(turned), stem(turned.contiguous()))
+
+
+def test_the_first_norm_gets_its_map_channels_last_whatever_the_images_strides() -> None:
+    stem = PatchStem(3, 16)
+    seen = []
+    stem.down.norm1.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].is_contiguous()))
+    plain = torch.randn(1, 3, 16, 16)
+    turned = torch.randn(16, 16, 3).permute(2, 0, 1)[None]  # as a picture becomes a batch of one
+    for image in (plain, turned, plain.to(memory_format=torch.channels_last)):
+        stem(image)
+    assert seen == [True, True, True]

@@ -106,7 +106,7 @@ def _end_after(token: int, layers: Layers) -> int:
     return high
 
 
-def convolution(function: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
+def strided_convolution(function: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
     """Exercise 3.4: function(x, weight) is a 3x3 convolution of stride 2 and padding 1."""
     generator = torch.Generator().manual_seed(4)
     x = torch.randn(2, 3, 7, 10, generator=generator)
@@ -160,7 +160,7 @@ def contrast(answer: str) -> Verdict:
         return not_yet(f"The stem has no parameter {answer!r}; its names are those of stem.state_dict().")
     if answer == "conv.bias":
         return Verdict(True, "Now answer the questions: why can no later parameter matter, and what remains?")
-    if answer in ("conv.weight", "down.norm2.weight", "down.norm1.weight"):
+    if answer in ("conv.weight", "down.norm1.weight", "down.conv.weight", "down.norm2.weight"):
         return not_yet(
             f"Without {answer} the picture no longer reaches the map as it did, so the comparison says little. "
             "Whose part of a token does not shrink with the picture?"

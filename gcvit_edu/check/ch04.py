@@ -22,6 +22,7 @@ def block_cost(function: Callable[[int, int, int], int]) -> Verdict:
         ),
         "The gates' two linear layers are missing.": lambda *case: cost(*case, gates=0),
         "The gates take two linear layers, there and back.": lambda *case: cost(*case, gates=1),
+        "The scaling by the gates is not counted.": lambda h, w, c: cost(h, w, c) + h * w * c,
         "The pointwise convolution is missing.": lambda *case: cost(*case, mix=0),
         "A depthwise kernel has nine places, not one.": lambda *case: cost(*case, around=1),
         "That is an ordinary 3x3 convolution's price; the depthwise one mixes no channels.": lambda h, w, c: (
@@ -107,12 +108,16 @@ def pointwise_factor(answer: float) -> Verdict:
         return not_yet("Measure it, put your number in this cell, then run it again.")
     if not isinstance(answer, int | float):
         return not_yet(f"Give a number, such as 0.9, not {type(answer).__name__}; .item() takes it out of a tensor.")
-    if abs(answer - 3**-0.5) < 0.03:
+    if abs(answer - 3**-0.5) < 0.015:
         return Verdict(True, "Now answer the questions: what of the other three, and can you compute them?")
     if abs(answer - 3**0.5) < 0.1:
         return not_yet("You turned it round: after divided by before is below 1.")
     if abs(answer - 1 / 3) < 0.03:
         return not_yet("That is the factor of the variance; the size is its root.")
+    if 0.535 < answer < 0.5625:
+        return not_yet("That looks like the depthwise convolution, which loses a little at the border.")
+    if abs(answer - 0.67) < 0.03:
+        return not_yet("That is the GELU's factor.")
     if abs(answer - 0.5) < 0.03:
         return not_yet("That is the gates' factor.")
     if 0.07 < answer < 0.12:
@@ -131,9 +136,9 @@ def power_of_the_gates(answer: float) -> Verdict:
     if abs(answer - 2) < 0.15:
         return not_yet("The influence falls with the side, so the power is negative.")
     if abs(answer + 1) < 0.15:
-        return not_yet("That is the power of the number of places; the question is about the side.")
+        return not_yet(
+            "Is that the power of the number of places? The question is about the side, at the same constant map."
+        )
     if abs(answer) < 0.15:
         return not_yet("The influence does not change? Make sure that place (0, 0) is not the token that you ask.")
-    return not_yet(
-        f"{answer:.2f} is not it. Keep the channel means alike at all sides, or average over many random maps."
-    )
+    return not_yet(f"{answer:.2f} is not it. Use the same module and the same constant map at all sides.")

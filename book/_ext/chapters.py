@@ -1,0 +1,56 @@
+"""What the extensions read from the chapters: their titles, what they define, their exercises."""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from sphinx.environment import BuildEnvironment
+
+TITLE = re.compile(r"^# (?P<number>\d+)\. (?P<name>.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One notebook of the book, under the name that Sphinx has for its page."""
+
+    docname: str
+    number: int
+    name: str
+    notebook: NotebookNode
+
+    def sources(self, kind: str) -> list[str]:
+        """The cells of a kind ("markdown" or "code"), drafts left out."""
+        return [
+            cell.source
+            for cell in self.notebook.cells
+            if cell.cell_type == kind and "draft" not in cell.metadata.get("tags", [])
+        ]
+
+    def definitions(self) -> set[str]:
+        """Names of the classes and functions that the chapter builds."""
+        nodes = [node for source in self.sources("code") for node in ast.parse(source).body]
+        return {node.name for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+
+
+def read_chapter(path: Path, docname: str) -> Chapter | None:
+    """The chapter in a notebook; None where its title carries no number."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and (title := TITLE.search(cell.source)):
+            return Chapter(docname, int(title["number"]), title["name"].strip(), notebook)
+    return None
+
+
+def chapters_of_the_book(env: BuildEnvironment) -> Iterator[Chapter]:
+    """The chapters that _toc.yml names, by number; the page that asks is built again when one changes."""
+    found = []
+    for docname in env.found_docs:
+        path = Path(env.doc2path(docname))
+        if path.suffix == ".ipynb":
+            env.note_dependency(str(path))
+            found.append(read_chapter(path, docname))
+    yield from sorted((chapter for chapter in found if chapter), key=lambda chapter: chapter.number)

@@ -1,0 +1,185 @@
+"""Checkers of chapter 6, The global query."""
+
+from collections.abc import Callable
+from math import floor, log, log2
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gcvit_edu.attention import GlobalWindowAttention
+from gcvit_edu.check.verdict import Verdict, call, compare, compare_cases, not_yet
+
+Attention = Callable[[Tensor, Tensor], Tensor]
+
+
+def halvings(function: Callable[[int, int], int]) -> Verdict:
+    """Exercise 6.1: function(side, window) is the number of halvings from a map to one window."""
+    cases = [(56, 7), (28, 7), (14, 14), (7, 7), (64, 7), (60, 7), (40, 7), (4, 7)]
+    mistakes = {
+        "A map smaller than the window is not halved: never below 0.": lambda side, window: round(log2(side / window)),
+        "Round to the nearest whole number, not down.": lambda side, window: max(0, floor(log2(side / window))),
+        "Round to the nearest whole number, not up.": lambda side, window: max(0, -floor(-log2(side / window))),
+        "That is the ratio; how often must it be halved?": lambda side, window: max(0, side // window),
+        "Take the logarithm to base 2.": lambda side, window: max(0, round(log(side / window))),
+    }
+    praise = "Three, two, none, none at 224 pixels."
+    return compare_cases(function, cases, lambda side, window: max(0, round(log2(side / window))), mistakes, praise)
+
+
+def max_pool(function: Callable[[Tensor], Tensor]) -> Verdict:
+    """Exercise 6.2: function(x) takes maxima of 3x3 cells with stride 2, and pads with minus infinity."""
+    generator = torch.Generator().manual_seed(6)
+    x = torch.randn(2, 3, 7, 10, generator=generator) - 2  # mostly negative, so that a zero would win
+
+    def pooled(x: Tensor, stride: int = 2, padding: int = 1) -> Tensor:
+        return F.max_pool2d(x, 3, stride, padding)
+
+    mistakes = {
+        "A zero from the padding has won: pad with minus infinity.": pooled(F.pad(x, (1, 1, 1, 1)), padding=0),
+        "The padding is missing: the first square stands half outside.": pooled(x, padding=0),
+        "The stride is missing: visit every second row and column.": pooled(x, stride=1),
+        "You took means; take maxima.": F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
+        "You took minima; take maxima.": -pooled(-x),
+        "Your squares are 2 x 2; they are 3 x 3 and overlap.": F.max_pool2d(x, 2, 2, ceil_mode=True),
+        "Your squares begin one cell too late: the first one begins in the padding.": pooled(
+            F.pad(x, (0, 2, 0, 2), value=float("-inf")), padding=0
+        )[:, :, :4, :5],
+    }
+    answer, failed = call(function, x)
+    return failed or compare(answer, pooled(x), "Nothing that is not in the map has got into it.", mistakes)
+
+
+def heads(function: Callable[[Tensor, int], Tensor]) -> Verdict:
+    """Exercise 6.3: function(x, num_heads) cuts a query map, (B, C, w, w), into heads, (B, h, T, d)."""
+    x = torch.arange(2 * 6 * 9.0).reshape(2, 6, 3, 3)
+    right = rearrange(x, "b (h d) y x -> b h (y x) d", h=2)
+    mistakes = {
+        "You cut across space: a token holds several places of one channel. Split the channels first.": (
+            x.reshape(2, 2, 9, 3)
+        ),
+        "Each head got every second channel; its channels are neighbours.": rearrange(
+            x, "b (d h) y x -> b h (y x) d", h=2
+        ),
+        "Rows and columns of the cells are swapped.": rearrange(x, "b (h d) y x -> b h (x y) d", h=2),
+        "The last two axes are swapped: tokens come before channels.": right.mT,
+        "Heads and tokens are swapped: heads come first.": right.transpose(1, 2),
+    }
+    answer, failed = call(function, x, 2)
+    return failed or compare(answer, right, "Each token is one place.", mistakes)
+
+
+def spread(function: Callable[[Tensor, int], Tensor]) -> Verdict:
+    """Exercise 6.4: function(query, windows) gives each window its image's query, image-major."""
+    query = torch.arange(3 * 2 * 4 * 5.0).reshape(3, 2, 4, 5)
+    mistakes = {
+        "You tiled: the order is 0, 1, 2, 0, 1, 2, ... That is the bug of this chapter.": query.repeat(4, 1, 1, 1),
+        "You repeated the heads, not the images.": query.repeat_interleave(4, dim=1),
+        "All windows got the first image's query.": query[:1].expand(12, -1, -1, -1).clone(),
+        "Images and windows are two axes still: join them by flatten(0, 1).": query[:, None]
+        .expand(-1, 4, -1, -1, -1)
+        .clone(),
+    }
+    answer, failed = call(function, query, 4)
+    return failed or compare(answer, query.repeat_interleave(4, 0), "Image-major, as the windows are.", mistakes)
+
+
+def _with_query(attention: Attention, spoil: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Attention:
+    return lambda x, query: attention(*spoil(x, query))
+
+
+def _tiled(attention: GlobalWindowAttention) -> Attention:
+    def broken(x: Tensor, query: Tensor) -> Tensor:
+        number = torch.arange(4 * len(x)) % len(x)  # the image whose query each window meets
+        # one window after the other, each as a map of its own
+        windows = rearrange(x, "b (y h) (z w) c -> (b y z) h w c", y=2, z=2)
+        out = attention(windows, query[number])
+        return rearrange(out, "(b y z) h w c -> b (y h) (z w) c", y=2, z=2)
+
+    return broken
+
+
+def catches_mixing(function: Callable[[Attention], bool]) -> Verdict:
+    """Exercise 6.5: function(attention) says whether images are independent; tried on one right and broken versions."""
+    with torch.random.fork_rng():
+        torch.manual_seed(6)
+        attention = GlobalWindowAttention(16, num_heads=2, window=4)
+        for parameter in attention.parameters():
+            nn.init.normal_(parameter, std=0.5)
+    broken = {
+        "queries that are tiled over the windows": _tiled(attention),
+        "one that gives all images the first one's query": _with_query(attention, lambda x, q: (x, q[:1].expand_as(q))),
+        "one that gives all images the mean of the queries": _with_query(
+            attention, lambda x, q: (x, q.mean(0, keepdim=True).expand_as(q))
+        ),
+        "one that mixes the maps and leaves the queries alone": _with_query(
+            attention, lambda x, q: (x - x.mean(0, keepdim=True) * (len(x) > 1), q)
+        ),
+        "one that spoils the last image only": _with_query(
+            attention, lambda x, q: (x, torch.cat([q[:-1], (q[-1:] + q[:1]) / 2]))
+        ),
+    }
+    answer, failed = call(function, attention)
+    if failed:
+        return failed
+    if not isinstance(answer, bool):
+        return not_yet(f"Return True or False, not {type(answer).__name__}; bool(...) makes one of a tensor.")
+    if not answer:
+        return not_yet("Your test refuses the right version. Do you compare with a small tolerance?")
+    accepted = []
+    for name, version in broken.items():
+        answer, failed = call(function, version)
+        if failed:
+            return failed
+        if answer:
+            accepted.append(name)
+    if len(accepted) == len(broken):
+        return not_yet("Your test accepts everything. Does its batch hold more than one image?")
+    if accepted:
+        return not_yet(f"Your test accepts {accepted[0]}. Give each image its own map and query, and look at all.")
+    return Verdict(True, f"It accepts the right version and refuses all {len(broken)} broken ones.")
+
+
+def share_of_right_queries(function: Callable[[int, int], float]) -> Verdict:
+    """Exercise 6.6: function(batch, windows) is the share of windows that meet their own image's query when tiled."""
+
+    def right_ones(batch: int, windows: int) -> int:
+        return sum(k // windows == k % batch for k in range(batch * windows))
+
+    def share(batch: int, windows: int) -> float:
+        return round(right_ones(batch, windows) / (batch * windows), 9)
+
+    def rounded(batch: int, windows: int) -> float:
+        value = function(batch, windows)
+        return round(value, 9) if isinstance(value, int | float) else value
+
+    mistakes = {
+        "With one window per image tiling is right: all windows meet their own.": lambda b, n: round(1 / b, 9),
+        "You divided by the images; count shares of all windows.": lambda b, n: round(right_ones(b, n) / b, 9),
+        "That is the number of windows, not their share.": lambda b, n: right_ones(b, n),
+        "That is the share of windows that meet a wrong query.": lambda b, n: round(1 - share(b, n), 9),
+        "The windows of an image are adjacent: window k belongs to image k // windows.": lambda b, n: 1.0,
+    }
+    cases = [(128, 64), (128, 16), (128, 1), (1, 64), (2, 4), (3, 5)]
+    praise = "Now answer the questions: which blocks were affected, and what would tell?"
+    return compare_cases(rounded if callable(function) else function, cases, share, mistakes, praise)
+
+
+def zero_wins(answer: float) -> Verdict:
+    """Exercise 6.7: how often zero padding changes a maximum in the first row, but not in a corner."""
+    if answer is None:
+        return not_yet("Measure it, put your number in this cell, then run it again.")
+    if not isinstance(answer, int | float):
+        return not_yet(f"Give a number, such as 0.3, not {type(answer).__name__}; .item() takes it out of a tensor.")
+    if abs(answer - 1 / 64) < 0.002:
+        return Verdict(True, "Now answer the questions: can you compute it, and what of corners and later poolings?")
+    if abs(answer - (7 / 64 + 1 / 16) / 8) < 0.002:
+        return not_yet("You counted the corner too; leave column 0 out.")
+    if abs(answer - 1 / 16) < 0.005:
+        return not_yet("That is a corner's probability.")
+    if abs(answer - 1 / 512) < 0.001:
+        return not_yet("A square in the first row has not nine real cells, but six.")
+    if abs(answer - (14 / 64 + 1 / 16) / 64) < 0.001:
+        return not_yet("That is the share of all cells; look at row 0, columns 1 to 7.")
+    return not_yet(f"{answer:.3f} is not it. Compare row 0, columns 1 to 7, over many maps of 16 x 16.")

@@ -1,0 +1,212 @@
+"""The page of the package: every public name is on it, its docstring word for word, its source, its chapters."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from html import unescape
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from _mini_book import build, chapter, text_of
+from _project import BOOK, CHAPTERS, PACKAGE, ROOT
+from api_page import addresses, builders_of, escape, public_names, resolve, source_line, to_fields
+from chapters import Chapter, read_chapter
+
+PAGE = (BOOK / "api.md").read_text(encoding="utf-8")
+# What other modules of the package use, and readers do not.
+INTERNAL = {"inputs", "timm_contract", "timm_registry"}
+WINDOWS = """def window_partition(x, window):
+    return x"""
+
+# ---------------------------------------------------------------------------------------------- what is public
+
+
+def modules_on(page: str) -> list[str]:
+    return re.findall(r"^gcvit_edu\.(\w+)$", page, re.MULTILINE)
+
+
+def modules_of_the_package() -> set[str]:
+    return {path.stem for path in PACKAGE.glob("[!_]*") if path.suffix == ".py" or (path / "__init__.py").is_file()}
+
+
+def missing_modules(page: str, package: set[str]) -> set[str]:
+    """Modules whose public names the page would lack."""
+    return package - INTERNAL - set(modules_on(page))
+
+
+def public_of(module: ModuleType) -> Iterator[str]:
+    """The names of a module's `__all__`, and of the modules among them, as "module.name"."""
+    for name in module.__all__:
+        value = getattr(module, name)
+        if inspect.ismodule(value):
+            yield from (f"{value.__name__}.{inner}" for inner in public_names(value))
+        else:
+            yield f"{module.__name__}.{name}"
+
+
+def test_every_module_is_on_the_page_once() -> None:
+    assert missing_modules(PAGE, modules_of_the_package()) == set()
+    assert len(set(modules_on(PAGE))) == len(modules_on(PAGE))
+    assert missing_modules("gcvit_edu.a\n", {"a", "b", "inputs"}) == {"b"}
+
+
+def test_every_public_name_is_on_the_page() -> None:
+    listed = [address for module in modules_on(PAGE) for address in addresses(f"gcvit_edu.{module}")]
+    assert len(set(listed)) == len(listed)
+    for name in ("gcvit_edu", *(f"gcvit_edu.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))):
+        assert set(public_of(import_module(name))) <= set(listed)
+    assert {"gcvit_edu.capture.AttentionRecord", "gcvit_edu.bench.measure", "gcvit_edu.check.ch05.merge"} <= set(listed)
+
+
+def test_what_a_module_imports_is_not_public_there() -> None:
+    assert "Tensor" not in public_names(import_module("gcvit_edu.windows"))
+    assert not [name for name in public_names(import_module("gcvit_edu.weights")) if name.startswith("_")]
+
+
+# -------------------------------------------------------------------------------------------------- docstrings
+
+
+def test_a_docstring_becomes_fields() -> None:
+    lines = ["(B*N, T) -> T.", "", "    run(*x)", "    more", "", "Args:", "    dim: C.", "    x: a", "        b_."]
+    lines += ["", "Returns:", "    Two: one", "    and two.", "", "Raises:", "    ValueError: if so.", "", "After."]
+    assert to_fields(lines) == [
+        r"\(B\*N, T) -\> T.",
+        "",
+        ".. code-block:: python",
+        "",
+        "    run(*x)",
+        "    more",
+        "",
+        "",
+        r":param dim: \C.",
+        r":param x: \a",
+        r"    \b\_.",
+        "",
+        ":returns:",
+        r"    \Two: one",
+        r"    \and two.",
+        "",
+        "",
+        r":raises ValueError: \if so.",
+        "",
+        r"\After.",
+    ]
+
+
+def test_code_in_backticks_stays_code() -> None:
+    assert escape("see `a*b` and c*d::") == r"\see ``a*b`` and c\*d\::"
+
+
+# --------------------------------------------------------------------------------------------- links, and back
+
+
+def test_source_lines_are_those_of_the_definitions() -> None:
+    for module, name, words in (
+        ("gcvit_edu", "attend", "def attend("),
+        ("gcvit_edu", "create_model", "def create_model("),
+        ("gcvit_edu", "GCViTConfig", "@dataclass"),
+        ("gcvit_edu", "GCViT.forward_head", "def forward_head("),
+        ("gcvit_edu", "GCViTConfig.dims", "@property"),
+        ("gcvit_edu.viz", "curves", "@styled"),
+    ):
+        file, line = (source_line(module, name) or "").split("#L")
+        assert (ROOT / file).read_text(encoding="utf-8").splitlines()[int(line) - 1].strip().startswith(words), name
+    assert source_line("gcvit_edu.viz", "LOCAL") is None
+
+
+def test_chapters_that_build_a_name_are_found() -> None:
+    chapters = [one for path in CHAPTERS if (one := read_chapter(path, path.stem))]
+    builders = builders_of(chapters)
+    assert [one.number for one in builders["WindowAttention"]] == [5]
+    assert [one.number for one in builders["window_partition"]] == [5]
+    assert "attend_loop" in builders
+    assert "create_model" not in builders
+
+
+def test_a_draft_builds_nothing() -> None:
+    notebook = chapter(
+        "# 7. Blocks", ("class Stage:\n    pass", "draft"), (WINDOWS, ""), ("class Block:\n    x = 1", "")
+    )
+    assert Chapter("book/07", 7, "Blocks", notebook).definitions() == {"window_partition", "Block"}
+
+
+# ---------------------------------------------------------------------------------------------- the built page
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The real page, in a small book whose chapter 7 builds window_partition and has a `merge` of its own."""
+    folder = tmp_path_factory.mktemp("book")
+    made = chapter("# 7. Blocks", (WINDOWS, ""), ("def merge(function):\n    pass", ""))
+    pages = {"07_blocks.ipynb": made, "notation.md": "# Notation\n", "api.md": PAGE}
+    done = build(folder, pages, ["api_page"])
+    assert done.returncode == 0, done.stderr
+    return (folder / "html" / "book" / "api.html").read_text(encoding="utf-8")
+
+
+def entry(html: str, address: str) -> str:
+    """The HTML of one entry, up to the next one."""
+    start = html.index(f'<dt class="sig sig-object py" id="{address}">')
+    return html[start : html.find('<dt class="sig sig-object py"', start + 1)]
+
+
+def first_line(value: Any) -> str:
+    return " ".join((inspect.getdoc(value) or "").split("\n")[0].split())
+
+
+def missing_lines(html: str) -> list[str]:
+    """Public names whose entry does not show the first line of the docstring word for word."""
+    missing = []
+    for address in [address for module in modules_on(PAGE) for address in addresses(f"gcvit_edu.{module}")]:
+        value = resolve(address)
+        documented = inspect.isclass(value) or inspect.isfunction(value)
+        if (first_line(value) if documented else repr(value)) not in text_of(entry(html, address)):
+            missing.append(address)
+    return missing
+
+
+def test_every_docstring_is_shown_word_for_word(html: str) -> None:
+    assert missing_lines(html) == []
+    assert "<em>N, T" not in html
+
+
+def test_a_changed_docstring_would_be_seen(html: str) -> None:
+    assert missing_lines(html.replace("(B*N, T, C)", "(B<em>N, T, C)</em>")) == [
+        "gcvit_edu.window_partition",
+        "gcvit_edu.window_merge",
+    ]
+    assert "gcvit_edu.Stage" in missing_lines(html.replace("'", "’"))  # smart quotes
+
+
+def test_sections_and_members_are_shown(html: str) -> None:
+    config = text_of(entry(html, "gcvit_edu.GCViTConfig"))
+    assert "embed_dim – C, the channels of stage 1; stage s has C * 2**s, counted from 0." in config
+    assert "Raises: ValueError – if the numbers do not fit together." in config
+    assert "dim – C." in text_of(entry(html, "gcvit_edu.Mlp"))
+    assert "C, 2C, 4C, 8C." in text_of(entry(html, "gcvit_edu.GCViTConfig.dims"))
+    assert "get_classifier" in html  # of TimmContract, which GCViT inherits
+    for foreign in ("load_state_dict", 'gcvit_edu.GCViT.forward"', 'WindowAttention.attend"'):
+        assert foreign not in html
+    assert "with capture_attention(model) as records:" in text_of(entry(html, "gcvit_edu.capture_attention"))
+
+
+def test_entries_link_their_source_and_the_chapters_that_build_them(html: str) -> None:
+    partition = entry(html, "gcvit_edu.window_partition")
+    assert '<a class="reference internal" href="07_blocks.html">' in partition
+    assert "Built in chapter 7, Blocks." in text_of(partition)
+    line = source_line("gcvit_edu", "window_partition")
+    assert f'href="https://github.com/you/fork/blob/dev/{line}"' in unescape(partition)
+    for other in ("gcvit_edu.window_merge", "gcvit_edu.check.ch05.merge"):  # a checker is built by no chapter
+        assert "Built in" not in entry(html, other)
+
+
+def test_an_unknown_type_of_the_package_fails_the_build(tmp_path: Path) -> None:
+    entry = ".. py:function:: attend(x: gcvit_edu.Nothing, y: torch.Tensor)\n   :module: gcvit_edu"
+    page = f"# P\n\n```{{eval-rst}}\n{entry}\n```\n"
+    done = build(tmp_path, {"page.md": page}, ["api_page"])
+    assert done.returncode != 0
+    assert "gcvit_edu.Nothing" in done.stderr
+    assert "torch.Tensor" not in done.stderr
