@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH FORCE_COLOR MPLBACKEND MPLCONFIGDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test browser notebooks format lock address clean
+.PHONY: help book serve test mutants browser notebooks format lock address clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' Makefile | while IFS='	' read -r name text; do \
@@ -38,6 +38,9 @@ test: $(STAMP) ## style, unit tests, then every chapter run again and compared w
 	$(PY) -m ruff format --check .
 	$(PY) -m pytest tests --ignore=tests/test_browser.py
 	$(PY) -m pytest $(NBVAL) -p tests.nbval_strict book/*.ipynb
+
+mutants: $(STAMP) ## change one thing at a time in copies of the project; a test or a proof card must turn red
+	$(PY) tests/mutate.py
 
 browser: $(STAMP) ## look at the built book in headless Chromium (needs `make book` and Debian's chromium)
 	GCVIT_EDU_REQUIRE_BROWSER=1 $(PY) -m pytest tests/test_browser.py

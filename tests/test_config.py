@@ -54,6 +54,7 @@ def test_resized_grows_the_windows_with_the_image() -> None:
     assert config.image_size == 384
     assert config.window_sizes == (12, 12, 24, 12)
     assert GCViTConfig().resized(512).window_sizes == (16, 16, 32, 16)
+    assert GCViTConfig().resized(240).window_sizes == (8, 8, 15, 8)  # 7.5 is rounded up, 15 is whole
     assert GCViTConfig().resized(224) == GCViTConfig()
 
 

@@ -58,6 +58,12 @@ def test_crop_to_keeps_the_shape_of_things() -> None:
     assert abs((right - left) - (bottom - top)) <= 1
 
 
+def test_crop_to_resizes_with_bicubic_interpolation() -> None:
+    picture = crop_to(load_photo("cat"), 256)
+    expected = picture.resize((100, 100), Image.Resampling.BICUBIC)
+    assert crop_to(picture, 100).tobytes() == expected.tobytes()
+
+
 def test_normalize() -> None:
     x = normalize(Image.new("RGB", (5, 4), (255, 0, 128)))
     assert x.shape == (1, 3, 4, 5)

@@ -60,6 +60,12 @@ def test_drop_path_does_nothing_in_eval(rate: float) -> None:
     assert DropPath(0.0).train()(x) is x
 
 
+@pytest.mark.parametrize("rate", [-0.1, 1, 1.5])
+def test_drop_path_refuses_what_is_no_rate(rate: float) -> None:
+    with pytest.raises(ValueError, match=f"rate={rate} must be at least 0 and below 1"):
+        DropPath(rate)
+
+
 def test_drop_path_drops_whole_samples_and_keeps_the_mean() -> None:
     torch.manual_seed(0)
     out = DropPath(0.25).train()(torch.ones(4000, 2, 3))

@@ -218,6 +218,7 @@ REFUSALS = [
     (torch.zeros(3, 64, 64), ["(3, 64, 64)", "expected (batch, 3, height, width)"]),
     (torch.zeros(1, 1, 64, 64), ["(1, 1, 64, 64)", "expected (batch, 3, height, width)"]),
     (torch.zeros(1, 64, 64, 3), ["(1, 64, 64, 3)", "expected (batch, 3, height, width)"]),
+    (torch.zeros(1, 3, 32, 64, 64), ["(1, 3, 32, 64, 64)", "expected (batch, 3, height, width)"]),
     (torch.zeros(1, 3, 31, 64), ["31x64", "32 or more"]),
     (torch.zeros(1, 3, 64, 16), ["64x16", "32 or more"]),
     (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), ["torch.uint8", "divide by 255"]),
@@ -326,6 +327,7 @@ def test_pruning_leaves_only_what_the_maps_need(indices: int | list[int], stages
     expected = model.forward_intermediates(x, indices=indices, intermediates_only=True)
     kept = model.prune_intermediate_layers(indices, prune_norm=True)
     assert len(model.stages) == stages
+    assert model.num_features == small_config().dims[stages - 1]
     found = model.forward_intermediates(x, indices=kept, intermediates_only=True)
     assert all(a.equal(b) for a, b in zip(found, expected, strict=True))
     sum(y.sum() for y in found).backward()

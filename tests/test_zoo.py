@@ -10,6 +10,7 @@ import torch
 from _support import enlarge_weights, error_of, images
 from timm.models import group_parameters
 from timm.optim import param_groups_layer_decay, param_groups_weight_decay
+from torch import nn
 
 import gcvit_edu.weights
 from gcvit_edu.counting import count
@@ -54,6 +55,8 @@ def test_nano_is_small_and_has_several_windows() -> None:
     assert count(on_meta("nano", num_classes=10)).parameters / 1e6 == pytest.approx(2.6, abs=0.05)
     assert config.map_sizes == (16, 8, 4, 2)
     assert config.window_sizes == (4, 4, 4, 2)
+    assert config.num_heads == (1, 2, 4, 8)  # 32 channels per head, as in the paper's variants
+    assert config.drop_path_rate == 0.1
 
 
 def test_layer_scale_and_drop_path_of_the_paper() -> None:
@@ -120,6 +123,19 @@ def test_timm_creates_the_same_model() -> None:
     assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in ours.state_dict().items())
     assert theirs.default_cfg["input_size"] == (3, 64, 64)
     assert timm.data.resolve_model_data_config(theirs)["mean"] == (0.485, 0.456, 0.406)
+
+
+def test_timm_knows_how_pictures_are_prepared_and_where_the_ends_are() -> None:
+    theirs = timm.create_model("gcvit_edu_tiny").default_cfg
+    assert theirs["input_size"] == (3, 224, 224)
+    assert theirs["pool_size"] == (7, 7)
+    # As for timm's own GC ViT, which the pretrained weights come from.
+    reference = timm.get_pretrained_cfg("gcvit_tiny")
+    for name in ("crop_pct", "interpolation", "mean", "std"):
+        assert theirs[name] == getattr(reference, name), name
+    model = timm.create_model("gcvit_edu_nano")
+    assert isinstance(model.get_submodule(theirs["first_conv"]), nn.Conv2d)
+    assert model.get_submodule(theirs["classifier"]) is model.head
 
 
 def test_timm_options() -> None:
@@ -252,6 +268,7 @@ def test_layers_run_from_the_stem_to_the_head() -> None:
     layers = [layer_of[name] for name in order]
     assert layers == sorted(layers)
     assert len(set(layers)) == 1 + 10  # the stem and ten blocks; a stage's beginning goes with its first block
+    assert layer_of["norm.weight"] >= layers[-1]
     assert layer_of["head.weight"] >= layers[-1]
     coarse = group_parameters(model, model.group_matcher(coarse=True))
     assert len(coarse) in (5, 6)

@@ -46,7 +46,9 @@ def maps(values: Mapping[str, Tensor], *, columns: int = 4, panel_height: float 
         lowest = -largest if cells.min() < 0 else 0.0
         ax.imshow(cells, cmap="gray", vmin=lowest, vmax=largest, interpolation="nearest")
         ax.set_title(title)
-        ax.set_axis_off()
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.spines[:].set(visible=True, color="#999999", linewidth=0.6)  # an all-white map has a border, too
 
 
 @styled

@@ -1,0 +1,185 @@
+"""Checkers of chapter 7, Blocks and stages."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gcvit_edu.check.verdict import Verdict, call, call_all, compare, compare_cases, not_yet
+
+
+def drop_path(function: Callable[[Tensor, Tensor, float], Tensor]) -> Verdict:
+    """Exercise 7.1: function(branch, kept, rate) drops whole images and scales up the rest."""
+    branch = torch.randn(4, 2, 3, 5, generator=torch.Generator().manual_seed(7))
+    kept, rate = torch.tensor([True, False, True, True]), 0.2
+    zeroed = branch * kept[:, None, None, None]
+    mistakes = {
+        "The images that stay are not scaled up, so the mean is too small.": zeroed,
+        "You divided by the rate; divide by the probability of staying, 1 - rate.": zeroed / rate,
+        "You multiplied by 1 - rate; divide by it.": zeroed * (1 - rate),
+        "You dropped the images that were to stay.": (branch - zeroed) / (1 - rate),
+        "Dropped images keep their place in the batch, as zeros.": branch[kept] / (1 - rate),
+        "You scaled all images and dropped none.": branch / (1 - rate),
+    }
+    answer, failed = call(function, branch, kept, rate)
+    return failed or compare(answer, zeroed / (1 - rate), "On average the branch is what it was.", mistakes)
+
+
+def drop_path_rates(function: Callable[[list[int], float], list[list[float]]]) -> Verdict:
+    """Exercise 7.2: function(depths, last) gives every block's rate, stage by stage."""
+    cases = [([3, 4, 19, 5], 0.2), ([2, 2], 0.3), ([1, 1, 2], 0.5)]
+
+    def rates(depths: list[int], last: float, *, first: int = 0, steps: int = -1) -> list[list[float]]:
+        total, number = sum(depths) + steps, first
+        out = []
+        for depth in depths:
+            out.append([last * (number + block) / total for block in range(depth)])
+            number += depth
+        return out
+
+    mistakes = {
+        "The last block must have the last rate: n blocks have n - 1 steps between them.": lambda d, p: rates(
+            d, p, steps=0
+        ),
+        "The first block must have the rate 0.": lambda d, p: rates(d, p, first=1, steps=0),
+        "You began anew in every stage; the rate grows over all blocks.": lambda d, p: [
+            [p * block / max(1, depth - 1) for block in range(depth)] for depth in d
+        ],
+        "All blocks have the same rate; it grows from 0.": lambda d, p: [[p] * depth for depth in d],
+        "The rate grows from block to block, not from stage to stage.": lambda d, p: [
+            [p * stage / (len(d) - 1)] * depth for stage, depth in enumerate(d)
+        ],
+    }
+    answers, failed = call_all(function, cases)
+    if failed:
+        return failed
+    shapes = [[len(stage) for stage in answer] if _nested(answer) else None for answer in answers]
+    if shapes != [depths for depths, _ in cases]:
+        return not_yet(f"For depths {cases[0][0]} give four lists, of 3, 4, 19 and 5 rates.")
+    flat = [_flat(answer) for answer in answers]
+    if _alike(flat, [_flat(rates(*case)) for case in cases]):
+        return Verdict(True, "The early blocks are the ones that all others use.")
+    for diagnosis, wrong in mistakes.items():
+        if _alike(flat, [_flat(wrong(*case)) for case in cases]):
+            return not_yet(diagnosis)
+    return not_yet(f"For depths {cases[0][0]} and {cases[0][1]} the second rate should be {0.2 / 30:.4f}.")
+
+
+def _nested(answer: Any) -> bool:
+    return isinstance(answer, list | tuple) and all(isinstance(stage, list | tuple) for stage in answer)
+
+
+def _flat(rates: list[list[float]]) -> list[float]:
+    return [rate for stage in rates for rate in stage]
+
+
+def _alike(a: list[list[float]], b: list[list[float]]) -> bool:
+    return all(abs(x - y) < 1e-9 for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True))
+
+
+def block_cost(function: Callable[[int, int, int, int, int, bool], int]) -> Verdict:
+    """Exercise 7.3: function(height, width, dim, window, ratio, use_global) counts the multiply-adds of a block."""
+
+    def cost(
+        h: int, w: int, c: int, s: int, r: int, g: bool, *, linear: int | None = None, products: int = 2, mlp: int = 2
+    ) -> int:
+        layers = (3 if g else 4) if linear is None else linear
+        return layers * h * w * c**2 + products * h * w * s**2 * c + mlp * r * h * w * c**2
+
+    mistakes = {
+        "A global block computes no queries: three linear layers, not four.": lambda *case: cost(*case, linear=4),
+        "A local block computes its queries too: four linear layers, not three.": lambda *case: cost(*case, linear=3),
+        "You left the projection out.": lambda *case: cost(*case, linear=2 if case[-1] else 3),
+        "The MLP has two layers, there and back.": lambda *case: cost(*case, mlp=1),
+        "You left the MLP out.": lambda *case: cost(*case, mlp=0),
+        "There are two products: queries with keys, and weights with values.": lambda *case: cost(*case, products=1),
+        "You counted floating-point operations; a multiply-add is two of them.": lambda *case: 2 * cost(*case),
+    }
+    cases = [(56, 56, 64, 7, 3, False), (56, 56, 64, 7, 3, True), (14, 28, 96, 14, 2, False)]
+    return compare_cases(function, cases, cost, mistakes, "At these widths the MLP is about half of it.")
+
+
+def block(function: Callable[..., Tensor]) -> Verdict:
+    """Exercise 7.4: function(x, attn, mlp, norm1, norm2) puts a block together."""
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        x = torch.randn(2, 3, 4, 6)
+        attn, mlp = (nn.Linear(6, 6).requires_grad_(False) for _ in range(2))
+        norm1, norm2 = (nn.LayerNorm(6).requires_grad_(False) for _ in range(2))
+        for norm in (norm1, norm2):
+            nn.init.normal_(norm.weight)
+
+    y = x + attn(norm1(x))
+    post = norm1(x + attn(x))
+    mistakes = {
+        "That is post-norm; here the norm comes first, inside the branch.": norm2(post + mlp(post)),
+        "Both branches start from the input; the second starts from the result of the first.": (
+            x + attn(norm1(x)) + mlp(norm2(x))
+        ),
+        "The residual connections are missing.": mlp(norm2(attn(norm1(x)))),
+        "The residual connection of the MLP is missing.": mlp(norm2(y)),
+        "The residual connection of attention is missing.": attn(norm1(x)) + mlp(norm2(attn(norm1(x)))),
+        "You used norm1 twice; each branch has its own.": y + mlp(norm1(y)),
+        "Attention comes first, then the MLP.": (x + mlp(norm2(x))) + attn(norm1(x + mlp(norm2(x)))),
+        "The norms are missing.": (x + attn(x)) + mlp(x + attn(x)),
+        "You added the normalised input; the residual path has no norm.": norm1(x)
+        + attn(norm1(x))
+        + mlp(norm2(norm1(x) + attn(norm1(x)))),
+    }
+    answer, failed = call(function, x, attn, mlp, norm1, norm2)
+    return failed or compare(answer, y + mlp(norm2(y)), "Two branches beside a path of additions.", mistakes)
+
+
+def mean_branches(function: Callable[[list[int], float], float]) -> Verdict:
+    """Exercise 7.5: function(depths, last) is the mean number of branches that an image takes."""
+    cases = [([3, 4, 19, 5], 0.5), ([3, 4, 19, 5], 0.2), ([2, 2], 0.3)]
+
+    def rounded(depths: list[int], last: float) -> float:
+        value = function(depths, last)
+        return round(value, 6) if isinstance(value, int | float) else value
+
+    def mean(share: Callable[[float], float], branches: int = 2) -> Callable[[list[int], float], float]:
+        return lambda depths, last: round(branches * sum(depths) * share(last), 6)
+
+    right = mean(lambda last: 1 - last / 2)
+    mistakes = {
+        "A block has two branches, attention and the MLP.": mean(lambda last: 1 - last / 2, branches=1),
+        "The rate grows from 0; its mean is half of the last one.": mean(lambda last: 1 - last),
+        "That is the number of branches that are dropped.": mean(lambda last: last / 2),
+        "That is how many there are; some are dropped.": mean(lambda last: 1.0),
+    }
+    praise = "46.5 of 62 in base. Now answer the questions: does it save time, and could it?"
+    return compare_cases(rounded if callable(function) else function, cases, right, mistakes, praise)
+
+
+def orders_that_reach_everything(answer: int) -> Verdict:
+    """Exercise 7.6: how many of the eight orders of three blocks reach all tokens."""
+    if answer is None:
+        return not_yet("Measure it, put your number in this cell, then run it again.")
+    if answer == 6:
+        return Verdict(True, "Now answer the questions: what do they have in common, and which order is better?")
+    if answer == 4:
+        return not_yet("Four have a global block before a local one, and four do it in two blocks. There are more.")
+    if answer == 7:
+        return not_yet("Seven have a global block; in LLG nothing comes after it.")
+    if answer == 8:
+        return not_yet("LLL cannot: nothing leaves the window. Count those that reach 3136 after the third block.")
+    return not_yet(f"{answer} is not it. Which orders reach 56 * 56 tokens after the third block?")
+
+
+def fewest_cells(answer: int) -> Verdict:
+    """Exercise 7.7: the smallest number of query cells that can see a token of stage 1."""
+    if answer is None:
+        return not_yet("Count them, put your number in this cell, then run it again.")
+    if answer == 1:
+        return Verdict(True, "Now answer the questions: which token, and what of a thing that lies there?")
+    if answer == 4:
+        return not_yet("That is the upper left corner: two cells along each axis. Look at the other border.")
+    if answer == 2:
+        return not_yet("Count both axes: the number is a square. And look at the very last row.")
+    if answer == 0:
+        return not_yet("Every token is seen: follow the pooling, which lets token t reach all i with |t - 2i| <= 1.")
+    if answer in (9, 16):
+        return not_yet("That is a token in the middle; look at the borders.")
+    return not_yet(f"{answer} is not it. Count along one axis for all 56 tokens, and square the smallest.")

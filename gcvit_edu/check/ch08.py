@@ -1,0 +1,240 @@
+"""Checkers of chapter 8, The whole model, its family, its equals."""
+
+import math
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+
+from gcvit_edu.check.verdict import Verdict, call, call_all, compare_cases, not_yet
+from gcvit_edu.config import GCViTConfig
+from gcvit_edu.counting import count
+from gcvit_edu.model import GCViT
+
+
+def block_parameters(function: Callable[[int, int, int, float, bool], int]) -> Verdict:
+    """Exercise 8.1: function(dim, heads, window, ratio, use_global) counts a block's parameters."""
+    cases = [(64, 2, 7, 3.0, False), (64, 2, 7, 3.0, True), (96, 3, 7, 2.0, True), (256, 8, 14, 3.0, False)]
+
+    def parameters(
+        dim: int,
+        heads: int,
+        window: int,
+        ratio: float,
+        use_global: bool,
+        *,
+        bias: int = 1,
+        norms: int = 4,
+        table: Callable[[int, int], int] = lambda window, heads: (2 * window - 1) ** 2 * heads,
+        proj: int = 1,
+        mlps: int = 2,
+        thirds: int = 2,
+    ) -> int:
+        hidden = int(dim * ratio)
+        qkv = (thirds if use_global else 3) * dim
+        linears = qkv * (dim + bias) + proj * dim * (dim + bias)
+        mlp = hidden * (dim + bias) + (mlps - 1) * dim * (hidden + bias)
+        return linears + mlp + norms * dim + table(window, heads)
+
+    def but(**changes: Any) -> Callable[..., int]:
+        return lambda *case: parameters(*case, **changes)
+
+    mistakes = {
+        "The biases of the linear layers are missing.": but(bias=0),
+        "The two norms are missing; each has a scale and a shift of dim numbers.": but(norms=0),
+        "There are two norms, not one.": but(norms=2),
+        "A norm has a scale and a shift for each channel, not only one of them: 2 * dim each.": but(norms=3),
+        "The table of the relative position bias is missing.": but(table=lambda window, heads: 0),
+        "The table has a column for every head.": but(table=lambda window, heads: (2 * window - 1) ** 2),
+        "A bias is kept per offset, not per pair of tokens: (2 * window - 1) ** 2 rows.": but(
+            table=lambda window, heads: window**4 * heads
+        ),
+        "A global block makes keys and values only; its queries come from outside.": but(thirds=3),
+        "The projection behind attention, dim to dim, is missing.": but(proj=0),
+        "The MLP has two layers: dim to hidden, and hidden to dim.": but(mlps=1),
+    }
+    return compare_cases(function, cases, parameters, mistakes, "Now you can size a model without building it.")
+
+
+def small_variant(config: GCViTConfig) -> Verdict:
+    """Exercise 8.2: a config of 4.5 to 5 million parameters at 224 pixels, with heads of 32 channels."""
+    if config is None:
+        return not_yet("Put your GCViTConfig in this cell, then run it again.")
+    if not isinstance(config, GCViTConfig):
+        return not_yet(f"Expected a GCViTConfig, got {type(config).__name__}.")
+    if config.image_size != 224 or config.num_classes != 1000 or config.in_chans != 3:
+        return not_yet("It should be for colour images of 224 pixels and 1000 classes.")
+    if len(config.depths) != 4:
+        return not_yet(f"Four stages, please, not {len(config.depths)}.")
+    widths = {dim // heads for dim, heads in zip(config.dims, config.num_heads, strict=True)}
+    if widths != {32}:
+        return not_yet(f"The heads are {sorted(widths)} channels wide, not 32: give stage s its C * 2**s / 32 heads.")
+    if any(side % window for side, window in zip(config.map_sizes, config.window_sizes, strict=True)):
+        return not_yet(f"The maps of sides {config.map_sizes} are no whole numbers of windows {config.window_sizes}.")
+    with torch.device("meta"):
+        millions = count(GCViT(config)).parameters / 1e6
+    if millions > 5:
+        return not_yet(f"That has {millions:.2f} million parameters, too many.")
+    if millions < 4.5:
+        return not_yet(f"That has {millions:.2f} million parameters; you may spend more.")
+    return Verdict(True, f"{millions:.2f} million parameters. Chapter 10 could train it.")
+
+
+def timm_name(function: Callable[[str], str]) -> Verdict:
+    """Exercise 8.3: function(our name of a tensor) is timm's name."""
+    names = _names()
+    answers, failed = call_all(function, [(name,) for name in names])
+    if failed:
+        return failed
+    found = dict(zip(names, answers, strict=True))
+    right = {name: _to_timm(name) for name in names}
+    wrong = [name for name in names if found[name] != right[name]]
+    if not wrong:
+        return Verdict(True, f"All {len(names)} names fit.")
+    if all(found[name] == name for name in names):
+        return not_yet("No name has changed.")
+    name = wrong[0]
+    seen = f" {name} became {found[name]}."
+    if any("mbconvs" in one and re.search(r"blocks\.conv0\.", str(found[one])) for one in wrong):
+        return not_yet("timm counts the MBConvs of a query generator from 1." + seen)
+    if all(".kv." in one for one in wrong):
+        return not_yet("timm calls the projection of global blocks qkv too." + seen)
+    if all(one.startswith("norm.") for one in wrong):
+        return not_yet("The last norm belongs to timm's last stage, stages.3." + seen)
+    if any(one.startswith("stem.conv.") and "reduction" in str(found[one]) for one in wrong):
+        return not_yet("The stem's first convolution is conv1, not reduction." + seen)
+    if any(re.search(r"\.norm[12]\.", one) for one in wrong):
+        return not_yet("norm1 and norm2 keep their names." + seen)
+    return not_yet(f"{len(wrong)} of {len(names)} names are not timm's." + seen)
+
+
+def report(function: Callable[[dict, dict], tuple[list[str], list[str], list[str]]]) -> Verdict:
+    """Exercise 8.4: function(found, wanted) lists what is missing, unknown and of another shape."""
+    wanted = {name: torch.zeros(2, 3) for name in ("b.weight", "a.weight", "d.weight", "c.weight", "e.weight")}
+    found = {name: torch.zeros(2, 3) for name in ("z.bias", "c.weight", "b.weight", "y.bias", "e.weight")}
+    found["e.weight"] = torch.zeros(3, 2)
+    found["y.bias"] = torch.zeros(1)
+    right = [["a.weight", "d.weight"], ["y.bias", "z.bias"], ["e.weight"]]
+    answer, failed = call(function, dict(found), dict(wanted))
+    if failed:
+        return failed
+    if not isinstance(answer, tuple | list) or len(answer) != 3:
+        return not_yet("Return three lists: missing, unknown, of another shape.")
+    if any(isinstance(part, str) for part in answer):
+        return not_yet("Return lists of names, not a text.")
+    lists = [list(part) for part in answer]
+    if lists == right and all(isinstance(part, list) for part in answer):
+        return Verdict(True, "Now nothing goes missing in silence.")
+    if [sorted(part) for part in lists] == right:
+        return not_yet("The right names, but each of the three should be a sorted list.")
+    if [sorted(part) for part in lists[:2]] == [right[1], right[0]]:
+        return not_yet("Missing and unknown are swapped: missing is what the model wants and the file lacks.")
+    if sorted(lists[2]) == []:
+        return not_yet("You found no wrong shape; (3, 2) is not (2, 3), although both have six numbers.")
+    if set(lists[2]) > {"e.weight"}:
+        return not_yet("Only tensors that are on both sides can have a wrong shape.")
+    return not_yet(f"For a small example your lists are {lists}, and {right} was expected.")
+
+
+def first_loss(function: Callable[[int, float], float]) -> Verdict:
+    """Exercise 8.5: function(classes, deviation) is log(classes) + deviation**2 / 2."""
+    cases = [(1000, 0.0), (1000, 0.5), (10, 0.3), (100, 1.0)]
+    answers, failed = call_all(function, cases)
+    if failed:
+        return failed
+
+    def fits(other: Callable[[int, float], float]) -> bool:
+        return all(abs(answer - other(*case)) < 1e-3 for answer, case in zip(answers, cases, strict=True))
+
+    if not all(isinstance(answer, int | float) for answer in answers):
+        return not_yet("Return a number; math.log takes one and gives one.")
+    if fits(lambda n, u: math.log(n) + u**2 / 2):
+        return Verdict(True, "Now answer the question about the loss of 6.6.")
+    mistakes: dict[str, Callable[[int, float], float]] = {
+        "That is the loss of equal logits; random ones cost more.": lambda n, u: math.log(n),
+        "The deviation enters with its square: the mean of exp(z) is exp(u**2 / 2).": lambda n, u: math.log(n) + u / 2,
+        "Divide the square by two: the mean of exp(z) is exp(u**2 / 2).": lambda n, u: math.log(n) + u**2,
+        "The sign is turned: being sure of something random costs.": lambda n, u: math.log(n) - u**2 / 2,
+        "PyTorch's cross-entropy uses the natural logarithm.": lambda n, u: math.log2(n) + u**2 / 2,
+        "The natural logarithm, not the one to base 10.": lambda n, u: math.log10(n) + u**2 / 2,
+    }
+    for diagnosis, wrong in mistakes.items():
+        if fits(wrong):
+            return not_yet(diagnosis)
+    n, u = cases[1]
+    return not_yet(f"For {n} classes and a deviation of {u} your function gives {answers[1]:.3f}.")
+
+
+def products_take_over(answer: int) -> Verdict:
+    """Exercise 8.6: the first multiple of 32 at which attention's products do more than half of tiny's work."""
+    if answer is None:
+        return not_yet("Find it, put your number in this cell, then run it again.")
+    if not isinstance(answer, int) or answer % 32 or answer < 32:
+        return not_yet("Give a multiple of 32.")
+    share = _products_share(min(answer, 4096))
+    if answer == 672:
+        return Verdict(True, f"There they take {share:.1%}. Now answer the questions.")
+    if share < 0.5:
+        return not_yet(f"At {answer} pixels the products take {share:.1%}, not yet half.")
+    return not_yet(f"At {answer} pixels the products take {share:.1%}; there is a smaller size with more than half.")
+
+
+def predicted_at_512(answer: float) -> Verdict:
+    """Exercise 8.7: the work at 512 pixels that the published figures at 224 and 384 predict."""
+    if answer is None:
+        return not_yet("Compute it, put your number in this cell, then run it again.")
+    if not isinstance(answer, int | float):
+        return not_yet(f"Give a number, not {type(answer).__name__}; float(...) turns one into it.")
+    s, t = 384 / 224, 512 / 224
+    b = (120.4 - 32.6 * s**2) / (s**4 - s**2)
+    a = 32.6 - b
+    if abs(answer - (a * t**2 + b * t**4)) < 1:
+        return Verdict(True, "Now the same with the counted figures, and the question.")
+    mistakes = {
+        "That is what the counted figures predict; take the published ones.": 202.14,
+        "That is the published figure at 512 pixels; predict it from the other two.": 245.0,
+        "You let everything grow with the square of the side, from 224 pixels.": 32.6 * t**2,
+        "You let everything grow with the square of the side, from 384 pixels.": 120.4 * (512 / 384) ** 2,
+        "You drew a straight line through the two; the law has squares and fourth powers.": 32.6
+        + (120.4 - 32.6) * (512 - 224) / (384 - 224),
+        "You fitted a single power of the side; the law is a sum of two.": 32.6
+        * t ** (math.log(120.4 / 32.6) / math.log(s)),
+    }
+    for diagnosis, wrong in mistakes.items():
+        if abs(answer - wrong) < 0.5:
+            return not_yet(diagnosis)
+    return not_yet(f"{answer:.1f} is not it. Do your a and b give 32.6 at 224 and 120.4 at 384 pixels?")
+
+
+def _names() -> list[str]:
+    """The names of a small model with layer scale and global blocks in all stages."""
+    with torch.device("meta"):
+        model = GCViT(GCViTConfig(embed_dim=32, depths=(2, 3, 2, 2), num_heads=(1, 2, 4, 8), layer_scale=1e-5))
+    return list(model.state_dict())
+
+
+def _to_timm(name: str) -> str:
+    if match := re.fullmatch(r"(stages\.\d+)\.query\.mbconvs\.(\d+)\.(.+)", name):
+        return f"{match[1]}.global_block.blocks.conv{int(match[2]) + 1}.{match[3]}"
+    for ours, theirs in (
+        ("stem.conv.", "stem.conv1."),
+        ("down.conv.", "down.reduction."),
+        ("downsample.conv.", "downsample.reduction."),
+        (".mbconv.", ".conv_block."),
+        (".attn.bias.table", ".attn.rel_pos.relative_position_bias_table"),
+        (".attn.kv.", ".attn.qkv."),
+    ):
+        name = name.replace(ours, theirs)
+    return re.sub(r"^head\.", "head.fc.", re.sub(r"^norm\.", "stages.3.norm.", name))
+
+
+@cache
+def _products_share(size: int) -> float:
+    config = GCViTConfig().resized(size)
+    stages = zip(config.map_sizes, config.window_sizes, config.dims, config.depths, strict=True)
+    products = sum(2 * side**2 * window**2 * dim * depth for side, window, dim, depth in stages)
+    with torch.device("meta"):
+        model = GCViT(config)
+    return products / count(model).multiply_adds

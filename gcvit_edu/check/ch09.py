@@ -1,0 +1,280 @@
+"""Checkers of chapter 9, Any image size."""
+
+from collections.abc import Callable, Sequence
+from math import ceil
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gcvit_edu.check.verdict import Verdict, call, call_all, compare, compare_cases, not_yet
+from gcvit_edu.data import crop_to, load_photo, normalize
+from gcvit_edu.weights import convert_state_dict
+from gcvit_edu.windows import window_partition
+from gcvit_edu.zoo import create_model
+
+_STAGES = ((4, 7), (8, 7), (16, 14), (32, 7))  # stride and window of tiny
+
+
+def whole_windows(function: Callable[[int, int], bool]) -> Verdict:
+    """Exercise 9.1: function(height, width) says whether tiny cuts the picture into whole windows everywhere."""
+    cases = [(224, 224), (221, 223), (220, 224), (225, 224), (224, 225), (448, 224), (252, 252), (200, 200), (240, 240)]
+
+    def right(height: int, width: int) -> bool:
+        return all(ceil(pixels / stride) % window == 0 for pixels in (height, width) for stride, window in _STAGES)
+
+    def of_stage(number: int) -> Callable[[int, int], bool]:
+        stride, window = _STAGES[number]
+        return lambda *sides: all(ceil(pixels / stride) % window == 0 for pixels in sides)
+
+    mistakes = {
+        "Halvings round up: 225 pixels give 57 tokens in stage 1, not 56.": lambda *sides: all(
+            pixels // stride % window == 0 for pixels in sides for stride, window in _STAGES
+        ),
+        "Halvings round up, so 221 pixels have the same maps as 224; not only multiples of 224 fit.": lambda *sides: (
+            all(pixels % 224 == 0 for pixels in sides)
+        ),
+        "You looked at the height only.": lambda height, _: right(height, height),
+        "You looked at the width only.": lambda _, width: right(width, width),
+        "You looked at stage 1 only; at 252 pixels it fits, and the others do not.": of_stage(0),
+        "You looked at stage 4 only; at 200 pixels it fits, and the others do not.": of_stage(3),
+    }
+    return compare_cases(function, cases, right, mistakes, "Sides of 221 to 224 pixels, and their doubles, fit.")
+
+
+def share_of_padding(function: Callable[[int, int, int], float]) -> Verdict:
+    """Exercise 9.2: function(height, width, window) is the share of padding among the tokens in the windows."""
+    cases = [(56, 56, 7), (60, 45, 7), (15, 15, 14), (3, 3, 7), (10, 6, 4)]
+    answers, failed = call_all(function, cases)
+    if failed:
+        return failed
+    if not all(isinstance(answer, (int, float)) for answer in answers):
+        return not_yet(f"Expected a number, got {type(answers[0]).__name__}.")
+
+    def total(height: int, width: int, window: int) -> int:
+        return ceil(height / window) * ceil(width / window) * window**2
+
+    def whole_window(height: int, width: int, window: int) -> float:
+        padded = (height + window - height % window) * (width + window - width % window)
+        return 1 - height * width / padded
+
+    formulas: dict[str, Callable[[int, int, int], float]] = {
+        "right": lambda h, w, s: 1 - h * w / total(h, w, s),
+        "You divided by the real tokens; the share is of all tokens in the windows.": lambda h, w, s: (
+            total(h, w, s) / (h * w) - 1
+        ),
+        "That is the share of real tokens.": lambda h, w, s: h * w / total(h, w, s),
+        "Where the map fits, nothing is added; you added a whole window.": whole_window,
+        "You counted the padded rows only; columns are padded as well.": lambda h, w, s: 1 - h / (ceil(h / s) * s),
+        "That is the number of padded tokens, not their share.": lambda h, w, s: total(h, w, s) - h * w,
+    }
+    values = {
+        name: torch.tensor([float(formula(*case)) for case in cases], dtype=torch.float64)
+        for name, formula in formulas.items()
+    }
+    expected = values.pop("right")
+    found = torch.tensor([float(answer) for answer in answers], dtype=torch.float64)
+    return compare(found, expected, "The share is largest where the map is just above one window.", values)
+
+
+def rows_covered(function: Callable[[int, int, int], tuple[int, int]]) -> Verdict:
+    """Exercise 9.3: function(cells, window, i) gives the first and the last row that become row i."""
+    cases = [(cells, 7, i) for cells in (7, 8, 10, 12, 14, 6, 3) for i in range(7)]
+    mistakes: dict[str, Callable[[int, int, int], Any]] = {
+        "The last row is one too far: the end, rounded up, is not touched any more.": lambda n, w, i: (
+            i * n // w,
+            ceil((i + 1) * n / w),
+        ),
+        "You rounded the end down; a row that is touched in part counts too.": lambda n, w, i: (
+            i * n // w,
+            (i + 1) * n // w - 1,
+        ),
+        "You rounded the beginning up; a row that is touched in part counts too.": lambda n, w, i: (
+            ceil(i * n / w),
+            ceil((i + 1) * n / w) - 1,
+        ),
+        "You swapped cells and window: the map's rows become the window's.": lambda n, w, i: (
+            i * w // n,
+            ceil((i + 1) * w / n) - 1,
+        ),
+        "You gave one row for each; where the map is larger, several are averaged.": lambda n, w, i: (
+            i * n // w,
+            i * n // w,
+        ),
+    }
+
+    def right(n: int, w: int, i: int) -> tuple[int, int]:
+        return i * n // w, ceil((i + 1) * n / w) - 1
+
+    def as_pair(*case: int) -> Any:
+        answer = function(*case)
+        return tuple(answer) if isinstance(answer, list) else answer
+
+    return compare_cases(
+        as_pair if callable(function) else function,
+        cases,
+        right,  # type: ignore[arg-type]
+        mistakes,
+        "Every row is in some cell, so nothing is lost.",
+    )
+
+
+def resized_row(function: Callable[[Tensor, int], Tensor]) -> Verdict:
+    """Exercise 9.4: function(row, window) is linear interpolation with aligned corners."""
+    row, window = torch.tensor([3.0, -1.0, 4.0, 1.0, -5.0, 9.0, 2.0]), 6  # v = 4
+    answer, failed = call(function, row, window)
+    if failed:
+        return failed
+
+    def linear(values: Tensor, new: int, corners: bool) -> Tensor:
+        return F.interpolate(values[None, None], new, mode="linear", align_corners=corners)[0, 0]
+
+    new = 2 * window - 1
+    wrong_step = (torch.arange(new) * 4 / 6).clamp(max=6)
+    left = wrong_step.long().clamp(max=5)
+    part = wrong_step - left
+    mistakes = {
+        "That is align_corners=False: the outermost offsets moved.": linear(row, new, False),
+        "You took the nearest old number; interpolate between two.": row[(torch.arange(new) * 0.6).round().long()],
+        "You took the number on the left; interpolate between two.": row[(torch.arange(new) * 3 // 5)],
+        "The factor is (v-1)/(w-1), not v/w.": row[left] * (1 - part) + row[left + 1] * part,
+        "The two neighbours' weights are swapped.": _swapped(row, new),
+        "The new row has 2w-1 numbers; you made w.": linear(row, window, True),
+    }
+    return compare(answer, linear(row, new, True), "The outermost offsets and the middle kept their numbers.", mistakes)
+
+
+def centred_padding(function: Callable[[Tensor, int], tuple[Tensor, Tensor]]) -> Verdict:
+    """Exercise 9.5: function(x, window) pads on all sides and gives the mask by windows."""
+    window = 4
+    praise = "As many rows above as below, and the mask in the order of the windows."
+    for height, width in ((5, 6), (8, 7), (4, 8)):
+        x = torch.arange(1.0, 1 + 2 * height * width * 3).reshape(2, height, width, 3)
+        answer, failed = call(function, x, window)
+        if failed:
+            return failed
+        if not isinstance(answer, tuple) or len(answer) != 2 or not all(isinstance(a, Tensor) for a in answer):
+            return not_yet("Return two tensors, the padded map and the mask.")
+        rows, columns = -height % window, -width % window
+        top, left = rows // 2, columns // 2
+
+        def padded(top: int, left: int, rows: int = rows, columns: int = columns, x: Tensor = x) -> Tensor:
+            return F.pad(x, (0, 0, left, columns - left, top, rows - top))
+
+        right = padded(top, left)
+        verdict = compare(
+            answer[0],
+            right,
+            praise,
+            {
+                "Everything was added at the bottom and on the right.": padded(0, 0),
+                "An odd row or column goes below, or right.": padded(rows - top, columns - left),
+                "The numbers for rows and for columns are swapped: F.pad begins with the last axis.": F.pad(
+                    x, (0, 0, top, rows - top, left, columns - left)
+                ),
+            },
+        )
+        if not verdict.right:
+            return verdict
+        map_mask = F.pad(torch.ones(1, height, width, 1), (0, 0, left, columns - left, top, rows - top))
+        mask = window_partition(map_mask, window).squeeze(-1)
+        if answer[1].is_floating_point():
+            return not_yet("The mask must be boolean: ~ and masked_fill need it so.")
+        verdict = compare(
+            answer[1].int(),
+            mask.int(),
+            praise,
+            {
+                "The mask is turned round: it is True for real tokens.": 1 - mask.int(),
+                "The mask is still a map; cut it into windows, as the tokens are.": map_mask.squeeze(-1).int(),
+                "The mask is in the map's order; the windows have another: use window_partition.": map_mask.reshape(
+                    -1, window**2
+                ).int(),
+            },
+        )
+        if not verdict.right:
+            return not_yet(verdict.message.replace("Expected the shape", "For the mask, expected the shape"))
+    return Verdict(True, praise)
+
+
+def missing_mask(answer: Sequence[float]) -> Verdict:
+    """Exercise 9.6: norms without the mask over norms with it, for 49, 28, 7 and 1 real tokens of 49."""
+    if answer is None:
+        return not_yet("Measure the four numbers, put them into this cell, then run it again.")
+    try:
+        found = torch.tensor([float(value) for value in answer])
+    except (TypeError, ValueError):
+        return not_yet("Expected a list of four numbers.")
+    if len(found) != 4:
+        return not_yet(f"Expected four numbers, got {len(found)}.")
+    right = torch.tensor([49.0, 28, 7, 1]) / 49
+
+    def near(values: Tensor) -> bool:
+        return bool(((found - values).abs() <= 0.06 * values.abs() + 1e-3).all())
+
+    if near(right):
+        return Verdict(True, "Now answer the question: which rule is this, and why?")
+    if near(right.flip(0)):
+        return not_yet("The order is turned: begin with 49 real tokens.")
+    if near(1 / right):
+        return not_yet("That is with the mask divided by without; turn it round.")
+    if near(1 - right):
+        return not_yet("That is how much is lost; the ratio is what is left.")
+    if near(torch.ones(4)):
+        return not_yet("Both are the same everywhere: did zeros_only get the maps that do not fit?")
+    if abs(found[0] - 1) > 0.01:
+        return not_yet("With 49 real tokens nothing is padded, so the first ratio must be 1.")
+    return not_yet("The first number is right, the others are not. Did you initialise with layer.apply(init_weights)?")
+
+
+def drift(function: Callable[[nn.Module, Any, int], tuple[float, float]]) -> Verdict:
+    """Exercise 9.7: function(model, photo, size) is the relative change of nano's logits, padded and grown."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        model = create_model("nano").eval()
+        for name, parameter in model.named_parameters():
+            if name.endswith("table"):
+                parameter.normal_()
+            elif parameter.ndim > 1:
+                parameter.normal_(std=parameter[0].numel() ** -0.5)
+    photo, size = load_photo("coffee"), 80
+    answer, failed = call(function, model, photo, size)
+    if failed:
+        return failed
+    try:
+        found = torch.tensor([float(value) for value in answer])
+    except (TypeError, ValueError):
+        return not_yet("Return two numbers, for padding and for grown windows.")
+    if found.shape != (2,):
+        return not_yet(f"Return two numbers, for padding and for grown windows; you gave {found.numel()}.")
+    with torch.no_grad():
+        grown = create_model("nano", image_size=size).eval()
+        grown.load_state_dict(convert_state_dict(model.state_dict(), grown))
+        reference = model(normalize(crop_to(photo, 64)))
+        larger = normalize(crop_to(photo, size))
+        padded_logits, grown_logits = model(larger), grown(larger)
+        changes = torch.stack([(logits - reference).norm() for logits in (padded_logits, grown_logits)])
+    right = changes / reference.norm()
+
+    def near(values: Tensor) -> bool:
+        return bool((found - values).abs().max() <= 1e-3 * values.abs().max())
+
+    if near(right):
+        return Verdict(True, "Now try several photographs and sizes, and answer the question.")
+    if near(right.flip(0)):
+        return not_yet("The two are swapped: the model as it is comes first, the grown one second.")
+    if near(changes):
+        return not_yet("Divide by the norm of the logits at 64 pixels.")
+    if near(right[:1].expand(2)):
+        return not_yet("Both numbers are those of the model as it is; the second needs grown windows.")
+    if abs(found[0] - right[0]) <= 1e-3 * right[0]:
+        return not_yet("The first number is right. Does the grown model have the same weights, and is it in eval mode?")
+    return not_yet(f"{found[0]:.3f} and {found[1]:.3f} are not it. Is the reference the logits at 64 pixels?")
+
+
+def _swapped(row: Tensor, new: int) -> Tensor:
+    place = torch.arange(new) * (len(row) - 1) / (new - 1)
+    left = place.long().clamp(max=len(row) - 2)
+    part = place - left
+    return row[left] * part + row[left + 1] * (1 - part)

@@ -1,0 +1,276 @@
+"""The mutants of mutate.py: small changes that a test, or the proof card of a chapter, must notice."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one file.
+
+    Attributes:
+        name: what is changed.
+        file: a file of the package or a chapter, relative to the root.
+        old: text that stands there exactly once; in a chapter, in one of its code cells.
+        new: what it becomes.
+        tests: those of which one must fail; none for a chapter, whose proof card must fail.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...] = ()
+
+
+def changes(file: str, tests: str, *named: tuple[str, str, str]) -> list[Mutant]:
+    """Changes of one file, each (name, old, new), that the same tests must notice; "" for a proof card."""
+    return [Mutant(name, file, old, new, (f"tests/{tests}",) if tests else ()) for name, old, new in named]
+
+
+WINDOWS = changes(
+    "gcvit_edu/windows.py",
+    "test_windows.py",
+    ("order-of-the-windows", '(b nh nw) (wh ww) c", wh', '(nh nw b) (wh ww) c", wh'),
+    ("order-of-the-tokens", '(b nh nw) (wh ww) c", wh', '(b nh nw) (ww wh) c", wh'),
+    ("order-of-merging", '"(b nh nw) (wh ww) c -> b', '"(b nw nh) (wh ww) c -> b'),
+    ("side-of-the-padding", "F.pad(x, (0, 0, 0, right, 0, bottom))", "F.pad(x, (0, 0, right, 0, bottom, 0))"),
+    ("amount-of-padding", "-height % window, -width % window", "-width % window, -height % window"),
+    ("mask-of-the-padding", "value=False", "value=True"),
+)
+
+POSITION = changes(
+    "gcvit_edu/position.py",
+    "test_position.py",
+    ("rows-of-the-index", "return dy * (2 * window - 1) + dx", "return dy * (2 * window) + dx"),
+    ("order-of-the-offsets", "return dy * (2 * window - 1) + dx", "return dx * (2 * window - 1) + dy"),
+    ("sign-of-the-offset", "rows[:, None] - rows[None, :]", "rows[None, :] - rows[:, None]"),
+    ("size-of-the-table", "torch.zeros((2 * window - 1) ** 2", "torch.zeros((2 * window + 1) ** 2"),
+    ("query-and-key-of-the-bias", "q k h -> h q k", "q k h -> h k q"),
+    ("saved-index", "persistent=False", "persistent=True"),
+    ("corners-of-a-resized-table", "align_corners=True", "align_corners=False"),
+) + changes(
+    "gcvit_edu/position.py",
+    "test_timm_parity.py::test_weights_of_224_pixels_in_a_model_for_256",
+    ("interpolation-of-a-resized-table", 'mode="bicubic"', 'mode="bilinear"'),
+)
+
+ATTENTION = changes(
+    "gcvit_edu/attention.py",
+    "test_attention.py",
+    ("scale", "** -0.5", "** -0.25"),
+    ("scale-of-the-fused-kernel", "bias[None].to(q.dtype))", "bias[None].to(q.dtype), scale=1.0)"),
+    ("sign-of-the-bias", "logits += bias", "logits -= bias"),
+    ("direction-of-the-softmax", "softmax(dim=-1)", "softmax(dim=-2)"),
+    ("weight-of-padded-keys", 'float("-inf")', "-10.0"),
+    ("masked-queries", "real[:, None, None, :]", "real[:, None, :, None]"),
+    ("windows-of-a-shared-query", "(b n) h k d -> b h d (n k)", "(n b) h k d -> b h d (n k)"),
+    ("heads-of-local-attention", "(three h d)", "(three d h)"),
+    ("heads-of-global-attention", "(two h d)", "(two d h)"),
+    ("order-of-q-and-k", "q, k, v = rearrange(qkv", "k, q, v = rearrange(qkv"),
+)
+
+QUERY = changes(
+    "gcvit_edu/query.py",
+    "test_query.py",
+    ("stride-of-the-pooling", "stride=2", "stride=1"),
+    ("padding-of-the-pooling", "padding=1", "padding=0"),
+    ("kernel-of-the-pooling", "kernel_size=3", "kernel_size=2"),
+    ("number-of-mbconvs", "max(1, levels)", "max(1, levels - 1)"),
+    ("mbconv-without-halving", "max(1, levels)", "max(0, levels)"),
+    ("resizing-to-the-window", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
+    ("heads-of-the-query", "b (h d) y x", "b (d h) y x"),
+    ("cells-of-the-query", "b h (y x) d", "b h (x y) d"),
+)
+
+GATE = "dim // 4, bias=False)\n        self.fc2 = nn.Linear(dim // 4"
+LAYERS = changes(
+    "gcvit_edu/layers.py",
+    "test_layers.py",
+    ("activation-of-the-mlp", "F.gelu(self.fc1(x))", 'F.gelu(self.fc1(x), approximate="tanh")'),
+    ("squeezing", "x.mean((2, 3))", "x.amax((2, 3))"),
+    ("bias-of-the-gate", "dim // 4, bias=False", "dim // 4, bias=True"),
+    ("residual-of-the-mbconv", "return x + self.conv_pw", "return self.conv_pw"),
+    ("scaling-of-what-is-kept", "bernoulli_(keep) / keep", "bernoulli_(keep)"),
+    ("probability-of-keeping", "keep = 1 - self.rate", "keep = self.rate"),
+    ("dropping-whole-samples", "(x.shape[0],) + (1,) * (x.ndim - 1)", "x.shape"),
+    ("largest-drop-rate", "0 <= rate < 1", "0 <= rate <= 1"),
+) + changes("gcvit_edu/layers.py", "test_counting.py", ("width-of-the-gate", GATE, GATE.replace("4", "8")))
+
+STEM = changes(
+    "gcvit_edu/stem.py",
+    "test_stem.py",
+    ("stride-of-the-downsampler", "dim_out, kernel_size=3, stride=2", "dim_out, kernel_size=3, stride=1"),
+    ("stride-of-the-stem", "dim, kernel_size=3, stride=2, padding=1)", "dim, kernel_size=3, stride=4, padding=1)"),
+    ("bias-of-the-stem", "padding=1)", "padding=1, bias=False)"),
+    ("bias-of-the-downsampler", "bias=False", "bias=True"),
+)
+
+MODEL = (
+    changes(
+        "gcvit_edu/model.py",
+        "test_model.py::test_a_block_equals_loops_forward_and_backward",
+        ("residual-of-the-attention", "x = x + self.drop_path1", "x = self.drop_path1"),
+        ("residual-of-the-mlp", "return x + self.drop_path2", "return self.drop_path2"),
+        ("norm-before-the-mlp", "self.mlp(self.norm2(x))", "self.mlp(self.norm1(x))"),
+    )
+    + changes(
+        "gcvit_edu/model.py",
+        "test_model.py::test_weights_start_as_described",
+        ("deviation-of-linear-weights", "module.weight, std=0.02", "module.weight, std=0.03"),
+        ("deviation-of-bias-tables", "module.table, std=0.02", "module.table, std=0.05"),
+    )
+    + changes(
+        "gcvit_edu/model.py",
+        "test_model.py::test_blocks_alternate_and_an_odd_stage_ends_on_a_local_block",
+        ("which-blocks-are-global", "block % 2 == 1", "block % 2 == 0"),
+    )
+    + changes(
+        "gcvit_edu/model.py",
+        "test_model.py::test_drop_path_reaches_every_block",
+        ("drop-path-of-the-blocks", "drop_path=rate", "drop_path=0.0"),
+    )
+    + changes(
+        "gcvit_edu/model.py",
+        "test_model.py::test_every_parameter_gets_a_gradient_in_training",
+        ("last-norm", "return self.norm(x).permute", "return x.permute"),
+    )
+    + changes(
+        "gcvit_edu/model.py",
+        "test_model.py::test_no_classes_give_the_pooled_map",
+        ("pooling", "x = x.mean((2, 3))", "x = x.amax((2, 3))"),
+    )
+    + changes(
+        "gcvit_edu/timm_contract.py",
+        "test_model.py::test_pruning_leaves_only_what_the_maps_need",
+        ("channels-when-pruned", "dims[max(chosen)]", "dims[0]"),
+    )
+)
+
+INPUTS = changes(
+    "gcvit_edu/inputs.py",
+    "test_model.py::test_images_that_cannot_be_right_are_refused",
+    ("largest-value", "largest > 100", "largest > 300"),
+    ("colours-whose-values-are-seen", "config.in_chans == 3", "config.in_chans == 1"),
+    ("dimensions-of-a-batch", "image.ndim != 4", "image.ndim < 4"),
+) + changes(
+    "gcvit_edu/inputs.py",
+    "test_model.py::test_normalised_images_are_not_refused",
+    ("largest-value-too-small", "largest > 100", "largest > 25"),
+)
+
+CONFIG = changes(
+    "gcvit_edu/config.py",
+    "test_config.py",
+    ("channels-of-the-stages", "self.embed_dim * 2**stage", "self.embed_dim * 3**stage"),
+    ("stride-of-the-first-map", "STEM_STRIDE = 4", "STEM_STRIDE = 2"),
+    ("rounding-of-the-maps", "math.ceil(self.image_size / stride)", "math.floor(self.image_size / stride)"),
+    ("rounding-of-the-halvings", "round(math.log2(ratio))", "math.ceil(math.log2(ratio))"),
+    ("rounding-of-resized-windows", "math.ceil(window * image_size", "math.floor(window * image_size"),
+    ("kept-query-levels", "query_levels=self.halvings)", "query_levels=None)"),
+    ("last-drop-path-rate", "last = sum(self.depths) - 1", "last = sum(self.depths)"),
+    ("smallest-image", "MIN_IMAGE_SIZE = 32", "MIN_IMAGE_SIZE = 31"),
+)
+
+ZOO = (
+    changes(
+        "gcvit_edu/zoo.py",
+        "test_zoo.py::test_parameters_and_multiply_adds",
+        ("depths-of-xxtiny", "(2, 2, 6, 2)", "(2, 2, 5, 2)"),
+        ("mlp-ratio-of-small", "mlp_ratio=2.0", "mlp_ratio=3.0"),
+    )
+    + changes(
+        "gcvit_edu/config.py",
+        "test_zoo.py::test_parameters_and_multiply_adds",
+        ("depths-of-tiny", "(3, 4, 19, 5)", "(3, 4, 18, 5)"),
+    )
+    + changes(
+        "gcvit_edu/zoo.py",
+        "test_zoo.py::test_layer_scale_and_drop_path_of_the_paper",
+        ("drop-path-of-small2", "drop_path_rate=0.35", "drop_path_rate=0.3"),
+        ("layer-scale-of-small", "layer_scale=1e-5", "layer_scale=1e-6"),
+        ("image-size-of-large", "_LARGE.resized(512)", "_LARGE.resized(448)"),
+    )
+    + changes(
+        "gcvit_edu/zoo.py",
+        "test_zoo.py::test_nano_is_small_and_has_several_windows",
+        ("heads-of-nano", "num_heads=(1, 2, 4, 8)", "num_heads=(2, 4, 8, 16)"),
+        ("drop-path-of-nano", "drop_path_rate=0.1,", "drop_path_rate=0.2,"),
+    )
+    + changes(
+        "gcvit_edu/timm_contract.py",
+        "test_zoo.py::test_layers_run_from_the_stem_to_the_head",
+        ("layer-of-the-last-norm", "(99999,)", "(0,)"),
+    )
+    + changes(
+        "gcvit_edu/timm_registry.py",
+        "test_zoo.py::test_timm_knows_how_pictures_are_prepared_and_where_the_ends_are",
+        ("cropped-share", "0.875", "0.9"),
+    )
+)
+
+REST = (
+    changes(
+        "gcvit_edu/weights.py",
+        "test_weights.py",
+        ("first-mbconv-of-timm", "int(match[2]) - 1", "int(match[2])"),
+        ("first-downsampler-of-nvidia", "int(match[1]) + 1", "int(match[1])"),
+        ("projections-of-global-blocks", '"kv" if int(block) % 2 else "qkv"', '"qkv" if int(block) % 2 else "kv"'),
+        ("window-of-a-table", "(side + 1) // 2", "side // 2"),
+    )
+    + changes(
+        "gcvit_edu/counting.py",
+        "test_counting.py",
+        ("operations-per-multiply-add", "// 2", "// 1"),
+    )
+    + changes(
+        "gcvit_edu/capture.py",
+        "test_capture.py",
+        ("windows-of-an-image", '"(b n) h q k -> b n h q k"', '"(n b) h q k -> b n h q k"'),
+        ("rounding-of-the-grid", "-(-side // attn.window)", "side // attn.window"),
+    )
+    + changes(
+        "gcvit_edu/data/transforms.py",
+        "test_data.py",
+        ("mean-of-the-pictures", "0.485", "0.5"),
+        ("resizing-of-pictures", "Resampling.BICUBIC", "Resampling.BILINEAR"),
+    )
+)
+
+# The proof card at the end of a chapter compares what was built with the package, other libraries and loops.
+IN_CHAPTERS = changes(
+    "book/02_why_global_context.ipynb",
+    "",
+    ("chapter-2-roles-of-q-and-k", "attend_explicit(q, k, v, no_bias)", "attend_explicit(k, q, v, no_bias)"),
+) + changes(
+    "book/05_window_attention.ipynb",
+    "",
+    ("chapter-5-order-of-the-windows", "-> (b nh nw) (wh ww) c", "-> (nh nw b) (wh ww) c"),
+    ("chapter-5-sign-of-the-offset", "rows[:, None] - rows[None, :]", "rows[None, :] - rows[:, None]"),
+    ("chapter-5-rows-of-the-index", "return dy * (2 * window - 1) + dx", "return dy * (window + 1) + dx"),
+    ("chapter-5-query-and-key-of-the-bias", "q k h -> h q k", "q k h -> h k q"),
+    (
+        "chapter-5-heads-side-by-side",
+        'self.proj(rearrange(x, "n h t d -> n t (h d)',
+        'self.proj(rearrange(x, "n h t d -> n t (d h)',
+    ),
+    (
+        "chapter-5-roles-of-q-and-k",
+        "self.attend(q, k, v, self.bias(), real)",
+        "self.attend(k, q, v, self.bias(), real)",
+    ),
+)
+
+MUTANTS = (
+    *WINDOWS,
+    *POSITION,
+    *ATTENTION,
+    *QUERY,
+    *LAYERS,
+    *STEM,
+    *MODEL,
+    *INPUTS,
+    *CONFIG,
+    *ZOO,
+    *REST,
+    *IN_CHAPTERS,
+)
