@@ -137,7 +137,9 @@ def catches_mixing(function: Callable[[Attention], bool]) -> Verdict:
     if len(accepted) == len(broken):
         return not_yet("Your test accepts everything. Does its batch hold more than one image?")
     if accepted:
-        return not_yet(f"Your test accepts {accepted[0]}. Give each image its own map and query, and look at all.")
+        return not_yet(
+            f"Your test accepts {accepted[0]}. Give each image its own map and query, look at all, and compare with each image alone: a new order is not enough."
+        )
     return Verdict(True, f"It accepts the right version and refuses all {len(broken)} broken ones.")
 
 
@@ -148,18 +150,18 @@ def share_of_right_queries(function: Callable[[int, int], float]) -> Verdict:
         return sum(k // windows == k % batch for k in range(batch * windows))
 
     def share(batch: int, windows: int) -> float:
-        return round(right_ones(batch, windows) / (batch * windows), 9)
+        return round(right_ones(batch, windows) / (batch * windows), 6)
 
     def rounded(batch: int, windows: int) -> float:
         value = function(batch, windows)
-        return round(value, 9) if isinstance(value, int | float) else value
+        return round(value, 6) if isinstance(value, int | float) else value
 
     mistakes = {
-        "With one window per image tiling is right: all windows meet their own.": lambda b, n: round(1 / b, 9),
-        "You divided by the images; count shares of all windows.": lambda b, n: round(right_ones(b, n) / b, 9),
+        "With one window per image tiling is right: all windows meet their own.": lambda b, n: round(1 / b, 6),
+        "You divided by the images; count shares of all windows.": lambda b, n: round(right_ones(b, n) / b, 6),
         "That is the number of windows, not their share.": lambda b, n: right_ones(b, n),
-        "That is the share of windows that meet a wrong query.": lambda b, n: round(1 - share(b, n), 9),
-        "The windows of an image are adjacent: window k belongs to image k // windows.": lambda b, n: 1.0,
+        "That is the share of windows that meet a wrong query.": lambda b, n: round(1 - share(b, n), 6),
+        "The windows of an image are adjacent: window n belongs to image n // windows.": lambda b, n: 1.0,
     }
     cases = [(128, 64), (128, 16), (128, 1), (1, 64), (2, 4), (3, 5)]
     praise = "Now answer the questions: which blocks were affected, and what would tell?"
