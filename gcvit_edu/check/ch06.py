@@ -137,9 +137,8 @@ def catches_mixing(function: Callable[[Attention], bool]) -> Verdict:
     if len(accepted) == len(broken):
         return not_yet("Your test accepts everything. Does its batch hold more than one image?")
     if accepted:
-        return not_yet(
-            f"Your test accepts {accepted[0]}. Give each image its own map and query, look at all, and compare with each image alone: a new order is not enough."
-        )
+        advice = "Give each image its own map and query, look at all, and compare with each image alone"
+        return not_yet(f"Your test accepts {accepted[0]}. {advice}: a new order is not enough.")
     return Verdict(True, f"It accepts the right version and refuses all {len(broken)} broken ones.")
 
 
