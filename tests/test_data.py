@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from gcvit_edu.data import crop_to, load_photo, normalize, photo_names
+from gcvit_edu.data import crop_to, load_photo, normalize, photo_names, published_figures
 from gcvit_edu.data.files import data_folder
+from gcvit_edu.zoo import VARIANTS
 
 PHOTOS = Path(__file__).parents[1] / "data" / "photos"
 
@@ -71,3 +72,14 @@ def test_normalize() -> None:
     torch.testing.assert_close(x[0, :, 0, 0], torch.tensor(expected))
     with pytest.raises(ValueError, match="mode is L, not RGB"):
         normalize(Image.new("L", (5, 4)))
+
+
+def test_published_figures_are_complete_and_an_unknown_subject_is_refused() -> None:
+    sizes = published_figures("sizes")
+    assert sizes.keys() == VARIANTS.keys() - {"nano"}
+    assert all(entry.keys() == {"parameters_m", "gmacs", "top_1"} for entry in sizes.values())
+    speeds = published_figures("images_per_second")
+    assert {len(values) for values in speeds.values()} == {7}
+    assert {row["backbone"] for row in published_figures("detection")} <= VARIANTS.keys()
+    with pytest.raises(ValueError, match="'accuracy'; there are sizes, detection"):
+        published_figures("accuracy")

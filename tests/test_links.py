@@ -119,3 +119,30 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
 
 if __name__ == "__main__":
     print(*outside_links(), sep="\n")
+
+
+# ------------------------------------------------------------------------------------ tests that pages speak of
+
+NAMED_TEST = re.compile(r"`(tests/test_\w+\.py)::(test_\w+)`")
+
+
+def missing_tests(text: str) -> list[str]:
+    """Tests that a text names and that do not exist."""
+    return [
+        f"{file}::{name}"
+        for file, name in NAMED_TEST.findall(text)
+        if not (ROOT / file).is_file() or f"def {name}(" not in (ROOT / file).read_text(encoding="utf-8")
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    assert missing_tests(markdown_of(page)) == []
+
+
+def test_a_missing_test_is_found() -> None:
+    assert NAMED_TEST.findall(markdown_of(BOOK / "bug_museum.md"))
+    assert missing_tests("`tests/test_query.py::test_no_such_thing` and `tests/test_nothing.py::test_it`") == [
+        "tests/test_query.py::test_no_such_thing",
+        "tests/test_nothing.py::test_it",
+    ]

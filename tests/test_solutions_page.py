@@ -49,7 +49,7 @@ def test_exercises_are_read() -> None:
     assert "return a + b" not in last.solution
 
 
-@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in CHAPTERS if path.name[0].isdigit()], ids=lambda path: path.stem)
 def test_every_exercise_of_a_chapter_has_what_the_page_shows(path: Path) -> None:
     made = read_chapter(path, path.stem)
     assert made is not None

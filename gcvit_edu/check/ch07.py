@@ -20,7 +20,7 @@ def drop_path(function: Callable[[Tensor, Tensor, float], Tensor]) -> Verdict:
         "You multiplied by 1 - rate; divide by it.": zeroed * (1 - rate),
         "You dropped the images that were to stay.": (branch - zeroed) / (1 - rate),
         "Dropped images keep their place in the batch, as zeros.": branch[kept] / (1 - rate),
-        "You scaled all images and dropped none.": branch / (1 - rate),
+        "You scaled all images and dropped none. Is kept used?": branch / (1 - rate),
     }
     answer, failed = call(function, branch, kept, rate)
     return failed or compare(answer, zeroed / (1 - rate), "On average the branch is what it was.", mistakes)
@@ -75,7 +75,7 @@ def _flat(rates: list[list[float]]) -> list[float]:
 
 
 def _alike(a: list[list[float]], b: list[list[float]]) -> bool:
-    return all(abs(x - y) < 1e-9 for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True))
+    return all(abs(x - y) < 1e-6 for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True))
 
 
 def block_cost(function: Callable[[int, int, int, int, int, bool], int]) -> Verdict:
@@ -93,6 +93,12 @@ def block_cost(function: Callable[[int, int, int, int, int, bool], int]) -> Verd
         "You left the projection out.": lambda *case: cost(*case, linear=2 if case[-1] else 3),
         "The MLP has two layers, there and back.": lambda *case: cost(*case, mlp=1),
         "You left the MLP out.": lambda *case: cost(*case, mlp=0),
+        "A window of side w has w * w tokens.": lambda h, w, c, s, r, g: (
+            cost(h, w, c, s, r, g, products=0) + 2 * h * w * s * c
+        ),
+        "A token meets the keys of its own window, not of the whole map.": lambda h, w, c, s, r, g: (
+            cost(h, w, c, s, r, g, products=0) + 2 * (h * w) ** 2 * c
+        ),
         "There are two products: queries with keys, and weights with values.": lambda *case: cost(*case, products=1),
         "You counted floating-point operations; a multiply-add is two of them.": lambda *case: 2 * cost(*case),
     }
@@ -123,6 +129,9 @@ def block(function: Callable[..., Tensor]) -> Verdict:
         "You used norm1 twice; each branch has its own.": y + mlp(norm1(y)),
         "Attention comes first, then the MLP.": (x + mlp(norm2(x))) + attn(norm1(x + mlp(norm2(x)))),
         "The norms are missing.": (x + attn(x)) + mlp(x + attn(x)),
+        "The norm comes before attention and before the MLP, not after them.": (x + norm1(attn(x)))
+        + norm2(mlp(x + norm1(attn(x)))),
+        "Each of the two branches has its own addition.": x + mlp(norm2(attn(norm1(x)))),
         "You added the normalised input; the residual path has no norm.": norm1(x)
         + attn(norm1(x))
         + mlp(norm2(norm1(x) + attn(norm1(x)))),
