@@ -79,7 +79,7 @@ def small_variant(config: GCViTConfig) -> Verdict:
         return not_yet(f"That has {millions:.2f} million parameters, too many.")
     if millions < 4.5:
         return not_yet(f"That has {millions:.2f} million parameters; you may spend more.")
-    return Verdict(True, f"{millions:.2f} million parameters. Chapter 10 could train it.")
+    return Verdict(True, f"{millions:.2f} million parameters.")
 
 
 def timm_name(function: Callable[[str], str]) -> Verdict:
@@ -96,7 +96,7 @@ def timm_name(function: Callable[[str], str]) -> Verdict:
     if all(found[name] == name for name in names):
         return not_yet("No name has changed.")
     name = wrong[0]
-    seen = f" {name} became {found[name]}."
+    seen = f" {name} became {found[name]}; timm has {right[name]}."
     if any("mbconvs" in one and re.search(r"blocks\.conv0\.", str(found[one])) for one in wrong):
         return not_yet("timm counts the MBConvs of a query generator from 1." + seen)
     if all(".kv." in one for one in wrong):
@@ -171,8 +171,9 @@ def products_take_over(answer: int) -> Verdict:
     """Exercise 8.6: the first multiple of 32 at which attention's products do more than half of tiny's work."""
     if answer is None:
         return not_yet("Find it, put your number in this cell, then run it again.")
-    if not isinstance(answer, int) or answer % 32 or answer < 32:
+    if answer % 32 or answer < 32:
         return not_yet("Give a multiple of 32.")
+    answer = int(answer)
     share = _products_share(min(answer, 4096))
     if answer == 672:
         return Verdict(True, f"There they take {share:.1%}. Now answer the questions.")

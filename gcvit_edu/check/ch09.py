@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gcvit_edu.check.verdict import Verdict, call, call_all, compare, compare_cases, not_yet
+from gcvit_edu.check.verdict import Verdict, call, compare, compare_cases, not_yet
 from gcvit_edu.data import crop_to, load_photo, normalize
 from gcvit_edu.weights import convert_state_dict
 from gcvit_edu.windows import window_partition
@@ -29,6 +29,9 @@ def whole_windows(function: Callable[[int, int], bool]) -> Verdict:
         return lambda *sides: all(ceil(pixels / stride) % window == 0 for pixels in sides)
 
     mistakes = {
+        "You also asked that the query fits; here only the windows count.": lambda *sides: (
+            right(*sides) and max(sides) <= 224
+        ),
         "Halvings round up: 225 pixels give 57 tokens in stage 1, not 56.": lambda *sides: all(
             pixels // stride % window == 0 for pixels in sides for stride, window in _STAGES
         ),
@@ -43,39 +46,24 @@ def whole_windows(function: Callable[[int, int], bool]) -> Verdict:
     return compare_cases(function, cases, right, mistakes, "Sides of 221 to 224 pixels, and their doubles, fit.")
 
 
-def share_of_padding(function: Callable[[int, int, int], float]) -> Verdict:
-    """Exercise 9.2: function(height, width, window) is the share of padding among the tokens in the windows."""
-    cases = [(56, 56, 7), (60, 45, 7), (15, 15, 14), (3, 3, 7), (10, 6, 4)]
-    answers, failed = call_all(function, cases)
-    if failed:
-        return failed
-    if not all(isinstance(answer, (int, float)) for answer in answers):
-        return not_yet(f"Expected a number, got {type(answers[0]).__name__}.")
-
-    def total(height: int, width: int, window: int) -> int:
-        return ceil(height / window) * ceil(width / window) * window**2
-
-    def whole_window(height: int, width: int, window: int) -> float:
-        padded = (height + window - height % window) * (width + window - width % window)
-        return 1 - height * width / padded
-
-    formulas: dict[str, Callable[[int, int, int], float]] = {
-        "right": lambda h, w, s: 1 - h * w / total(h, w, s),
-        "You divided by the real tokens; the share is of all tokens in the windows.": lambda h, w, s: (
-            total(h, w, s) / (h * w) - 1
-        ),
-        "That is the share of real tokens.": lambda h, w, s: h * w / total(h, w, s),
-        "Where the map fits, nothing is added; you added a whole window.": whole_window,
-        "You counted the padded rows only; columns are padded as well.": lambda h, w, s: 1 - h / (ceil(h / s) * s),
-        "That is the number of padded tokens, not their share.": lambda h, w, s: total(h, w, s) - h * w,
-    }
-    values = {
-        name: torch.tensor([float(formula(*case)) for case in cases], dtype=torch.float64)
-        for name, formula in formulas.items()
-    }
-    expected = values.pop("right")
-    found = torch.tensor([float(answer) for answer in answers], dtype=torch.float64)
-    return compare(found, expected, "The share is largest where the map is just above one window.", values)
+def least_and_most_waste(answer: tuple[int, int]) -> Verdict:
+    """Exercise 9.2: the sides between 224 and 448 at which stage 3 of tiny pads least and most."""
+    if answer is None:
+        return not_yet("Put a pair of sides in this cell, then run it again.")
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        return not_yet("Give two sides: the one with the least waste, then the one with the most.")
+    least, most = answer
+    if (least, most) == (416, 256):
+        return Verdict(True, "The windows hold 28 x 28 tokens at all of them; only the real ones differ.")
+    if (least, most) == (256, 416):
+        return not_yet("The other way round: least waste first. At 256 pixels two thirds are padding.")
+    if 224 in answer or 448 in answer:
+        return not_yet("At 224 and 448 pixels nothing is wasted; look between them.")
+    if any(side % 32 or not 224 < side < 448 for side in answer):
+        return not_yet("Give multiples of 32 between 224 and 448.")
+    wrong, word = (least, "least") if least != 416 else (most, "most")
+    share = 1 - (ceil(wrong / 16) / 28) ** 2
+    return not_yet(f"At {wrong} pixels {share:.0%} of the tokens are padding; that is not the {word}.")
 
 
 def rows_covered(function: Callable[[int, int, int], tuple[int, int]]) -> Verdict:
