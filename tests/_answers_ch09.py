@@ -22,16 +22,6 @@ def whole(height: int, width: int) -> bool:
     return not any(-(-side // stride) % window for side in (height, width) for stride, window in STAGES)
 
 
-def share(height: int, width: int, window: int) -> float:
-    padded = (height + -height % window) * (width + -width % window)
-    return (padded - height * width) / padded
-
-
-def one_window_too_many(height: int, width: int, window: int) -> float:
-    padded = (height + window - height % window) * (width + window - width % window)
-    return 1 - height * width / padded
-
-
 def linear(row: Tensor, window: int, *, corners: bool = True, numbers: int | None = None) -> Tensor:
     size = numbers or 2 * window - 1
     return F.interpolate(row[None, None], size, mode="linear", align_corners=corners)[0, 0]

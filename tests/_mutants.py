@@ -260,6 +260,43 @@ IN_CHAPTERS = changes(
     ),
 )
 
+LATER_CHAPTERS = (
+    changes(
+        "book/03_patch_stem.ipynb",
+        "",
+        ("chapter-3-number-of-mbconvs", "self.conv(self.mbconv(x))", "self.conv(self.mbconv(self.mbconv(x)))"),
+        ("chapter-3-zeros-of-the-padding", "F.pad(x, (1, 1, 1, 1))", "F.pad(x, (1, 1, 1, 1), value=1.0)"),
+    )
+    + changes(
+        "book/04_fused_mbconv.ipynb",
+        "",
+        ("chapter-4-residual", "return x + self.conv_pw(self.se(", "return self.conv_pw(self.se("),
+        ("chapter-4-squeezing", "x.mean((2, 3))  #", "x.amax((2, 3))  #"),
+    )
+    + changes(
+        "book/06_global_query.ipynb",
+        "",
+        ("chapter-6-heads-of-the-query", '-> b h (y x) d", h=self', '-> b h (x y) d", h=self'),
+        ("chapter-6-roles-of-k-and-v", "self.attend(query, k, v", "self.attend(query, v, k"),
+    )
+    + changes(
+        "book/07_blocks_and_stages.ipynb",
+        "",
+        ("chapter-7-scale-of-the-attention", "self.drop_path1(self.ls1(y))", "self.drop_path1(self.ls2(y))"),
+        ("chapter-7-residual-of-the-mlp", "return x + self.drop_path2(", "return self.drop_path2("),
+    )
+    + changes(
+        "book/08_whole_model.ipynb",
+        "",
+        ("chapter-8-pooling", "x = x.mean((2, 3))", "x = x.amax((2, 3))"),
+    )
+    + changes(
+        "book/09_any_image_size.ipynb",
+        "",
+        ("chapter-9-mask-of-the-padding", "bottom), value=False)", "bottom), value=True)"),
+    )
+)
+
 MUTANTS = (
     *WINDOWS,
     *POSITION,
@@ -273,4 +310,5 @@ MUTANTS = (
     *ZOO,
     *REST,
     *IN_CHAPTERS,
+    *LATER_CHAPTERS,
 )

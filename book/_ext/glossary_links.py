@@ -21,12 +21,14 @@ ORDINARY = (
     "default value",
     "half the width",
     "height and width",
+    "height × width",
     "in your head",
     "initial value",
     "key idea",
     "linear head",
     "other value",
     "width likewise",
+    "width, height",
 )
 ENTRY = re.compile(r"^(?! |```)(\S.*)$", re.MULTILINE)
 
