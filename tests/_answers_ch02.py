@@ -62,7 +62,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch02.square_takes_over, 99, "cost more already"),
     (ch02.square_takes_over, 5, "linear layers still cost more"),
     (ch02.square_takes_over, 22.6, "round up"),
-    (ch02.square_takes_over, None, "Put your number"),
+    (ch02.square_takes_over, None, "put your number"),
     (ch02.field_of_stack, lambda layers: 1 + sum(k - 1 for k, _ in layers), "left the strides out"),
     (ch02.field_of_stack, lambda layers: field([(k + 1, s) for k, s in layers]), "adds k - 1, not k"),
     (ch02.field_of_stack, own_stride, "own stride"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 
-from gcvit_edu.check.verdict import Verdict, call, not_yet
+from gcvit_edu.check.verdict import Verdict, call, no_number, not_yet
 from gcvit_edu.config import GCViTConfig
 
 
@@ -62,8 +62,8 @@ def windows_per_map(answer: Mapping[int, int]) -> Verdict:
 def blocks_that_see_everything(answer: int) -> Verdict:
     """Exercise 1.3: how many of xxtiny's blocks let every token look at the whole map, at 224 pixels."""
     right, total = 8, 12
-    if answer is None:
-        return not_yet("Put your number in this cell, then run it again.")
+    if failed := no_number(answer, "Count"):
+        return failed
     if answer == right:
         return Verdict(True, "Every block of stages 3 and 4, local or global: their one window is the map.")
     if answer == total // 2:

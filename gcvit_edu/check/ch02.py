@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from math import ceil, log
 
-from gcvit_edu.check.verdict import Verdict, compare_cases, not_yet
+from gcvit_edu.check.verdict import Verdict, compare_cases, no_number, not_yet
 from gcvit_edu.config import GCViTConfig
 
 
@@ -37,8 +37,8 @@ def attention_cost(function: Callable[[int, int, int, int | None], int]) -> Verd
 
 def square_takes_over(answer: int) -> Verdict:
     """Exercise 2.2: the smallest side at which full attention's products cost more than its linear layers."""
-    if answer is None:
-        return not_yet("Put your number in this cell, then run it again.")
+    if failed := no_number(answer, "Count"):
+        return failed
     if answer == 23:
         return Verdict(True, "From 23 x 23 tokens on the square rules.")
     if answer == 22:
@@ -112,10 +112,8 @@ def blocks_with_one_window(function: Callable[[int], int]) -> Verdict:
 
 def growth_of_sight(answer: float) -> Verdict:
     """Exercise 2.5: with which power of the depth the radius grows that holds half the gradient."""
-    if answer is None:
-        return not_yet("Measure it, put your number in this cell, then run it again.")
-    if not isinstance(answer, int | float):
-        return not_yet(f"Give a number, such as 0.7, not {type(answer).__name__}.")
+    if failed := no_number(answer):
+        return failed
     if abs(answer - 0.5) < 0.08:
         return Verdict(True, "Now answer the question: what follows for the depth of a convolutional network?")
     if abs(answer - 1) < 0.1:
@@ -131,8 +129,8 @@ def growth_of_sight(answer: float) -> Verdict:
 
 def tokens_that_see_the_corner(answer: int) -> Verdict:
     """Exercise 2.6: how many tokens of a window see the picture's corner after the global block."""
-    if answer is None:
-        return not_yet("Measure it, put your number in this cell, then run it again.")
+    if failed := no_number(answer):
+        return failed
     if answer == 4:
         return Verdict(True, "Now answer the questions: why these, and why more than one?")
     if answer == 49:

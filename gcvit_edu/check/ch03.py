@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gcvit_edu.check.verdict import Verdict, call, compare, compare_cases, not_yet
+from gcvit_edu.check.verdict import Verdict, call, compare, compare_cases, no_number, not_yet
 
 Layers = list[tuple[int, int, int]]
 
@@ -132,8 +132,8 @@ def strided_convolution(function: Callable[[Tensor, Tensor], Tensor]) -> Verdict
 
 def centred_side(answer: int) -> Verdict:
     """Exercise 3.5: the smallest side above 300 at which stem and three downsamplers are mirror-symmetric."""
-    if answer is None:
-        return not_yet("Find it by trying, put your number in this cell, then run it again.")
+    if failed := no_number(answer, "Find it by trying"):
+        return failed
     if answer == 321:
         return Verdict(True, "Now answer the questions: what do all such sides have in common, and what of windows?")
     if answer == 301:

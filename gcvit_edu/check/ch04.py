@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gcvit_edu.check.verdict import Verdict, call, compare, compare_cases, not_yet
+from gcvit_edu.check.verdict import Verdict, call, compare, compare_cases, no_number, not_yet
 
 
 def block_cost(function: Callable[[int, int, int], int]) -> Verdict:
@@ -104,10 +104,8 @@ def gated_matrices(function: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
 
 def pointwise_factor(answer: float) -> Verdict:
     """Exercise 4.5: by which factor a pointwise convolution shrinks the gradient at the start."""
-    if answer is None:
-        return not_yet("Measure it, put your number in this cell, then run it again.")
-    if not isinstance(answer, int | float):
-        return not_yet(f"Give a number, such as 0.9, not {type(answer).__name__}; .item() takes it out of a tensor.")
+    if failed := no_number(answer):
+        return failed
     if abs(answer - 3**-0.5) < 0.015:
         return Verdict(True, "Now answer the questions: what of the other three, and can you compute them?")
     if abs(answer - 3**0.5) < 0.1:
@@ -127,10 +125,8 @@ def pointwise_factor(answer: float) -> Verdict:
 
 def power_of_the_gates(answer: float) -> Verdict:
     """Exercise 4.6: with which power of the map's side the gates' influence falls."""
-    if answer is None:
-        return not_yet("Measure it, put your number in this cell, then run it again.")
-    if not isinstance(answer, int | float):
-        return not_yet(f"Give a number, such as -0.5, not {type(answer).__name__}; .item() takes it out of a tensor.")
+    if failed := no_number(answer):
+        return failed
     if abs(answer + 2) < 0.15:
         return Verdict(True, "Now answer the questions: why this power, and what of a maximum?")
     if abs(answer - 2) < 0.15:

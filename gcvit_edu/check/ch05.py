@@ -8,7 +8,7 @@ from einops import rearrange
 from torch import Tensor
 
 from gcvit_edu.attention import attend_explicit
-from gcvit_edu.check.verdict import Verdict, call, call_all, compare, compare_cases, not_yet
+from gcvit_edu.check.verdict import Verdict, call, call_all, compare, compare_cases, no_number, not_yet
 from gcvit_edu.position import relative_position_index
 from gcvit_edu.windows import window_merge
 
@@ -195,10 +195,8 @@ def entropy_without_scale(answer: float) -> Verdict:
         logarithms = (q @ k.mT * scale).log_softmax(-1)
         values[name] = -(logarithms.exp() * logarithms).sum(-1).mean().item()
     bits = values["right"] / math.log(2)
-    if answer is None:
-        return not_yet("Measure it, put your number in this cell, then run it again.")
-    if not isinstance(answer, (int, float)):
-        return not_yet(f"Expected a number, got {type(answer).__name__}; .item() turns a tensor into one.")
+    if failed := no_number(answer):
+        return failed
     if abs(answer - bits) < 0.1:
         return Verdict(True, "Now do the same for d from 2 to 512 and answer the question.")
     if abs(answer - values["scaled"] / math.log(2)) < 0.1:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gcvit_edu.attention import GlobalWindowAttention
-from gcvit_edu.check.verdict import Verdict, call, compare, compare_cases, not_yet
+from gcvit_edu.check.verdict import Verdict, call, compare, compare_cases, no_number, not_yet
 
 Attention = Callable[[Tensor, Tensor], Tensor]
 
@@ -169,10 +169,8 @@ def share_of_right_queries(function: Callable[[int, int], float]) -> Verdict:
 
 def zero_wins(answer: float) -> Verdict:
     """Exercise 6.7: how often zero padding changes a maximum in the first row, but not in a corner."""
-    if answer is None:
-        return not_yet("Measure it, put your number in this cell, then run it again.")
-    if not isinstance(answer, int | float):
-        return not_yet(f"Give a number, such as 0.3, not {type(answer).__name__}; .item() takes it out of a tensor.")
+    if failed := no_number(answer):
+        return failed
     if abs(answer - 1 / 64) < 0.002:
         return Verdict(True, "Now answer the questions: can you compute it, and what of corners and later poolings?")
     if abs(answer - (7 / 64 + 1 / 16) / 8) < 0.002:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gcvit_edu.check.verdict import Verdict, call, call_all, compare, compare_cases, not_yet
+from gcvit_edu.check.verdict import Verdict, call, call_all, compare, compare_cases, no_number, not_yet
 
 
 def drop_path(function: Callable[[Tensor, Tensor, float], Tensor]) -> Verdict:
@@ -164,8 +164,8 @@ def mean_branches(function: Callable[[list[int], float], float]) -> Verdict:
 
 def orders_that_reach_everything(answer: int) -> Verdict:
     """Exercise 7.6: how many of the eight orders of three blocks reach all tokens."""
-    if answer is None:
-        return not_yet("Measure it, put your number in this cell, then run it again.")
+    if failed := no_number(answer):
+        return failed
     if answer == 6:
         return Verdict(True, "Now answer the questions: what do they have in common, and which order is better?")
     if answer == 4:
@@ -179,8 +179,8 @@ def orders_that_reach_everything(answer: int) -> Verdict:
 
 def fewest_cells(answer: int) -> Verdict:
     """Exercise 7.7: the smallest number of query cells that can see a token of stage 1."""
-    if answer is None:
-        return not_yet("Count them, put your number in this cell, then run it again.")
+    if failed := no_number(answer, "Count them"):
+        return failed
     if answer == 1:
         return Verdict(True, "Now answer the questions: which token, and what of a thing that lies there?")
     if answer == 4:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from gcvit_edu.check.verdict import Verdict, call, call_all, compare_cases, not_yet
+from gcvit_edu.check.verdict import Verdict, call, call_all, compare_cases, no_number, not_yet
 from gcvit_edu.config import GCViTConfig
 from gcvit_edu.counting import count
 from gcvit_edu.model import GCViT
@@ -169,8 +169,8 @@ def first_loss(function: Callable[[int, float], float]) -> Verdict:
 
 def products_take_over(answer: int) -> Verdict:
     """Exercise 8.6: the first multiple of 32 at which attention's products do more than half of tiny's work."""
-    if answer is None:
-        return not_yet("Find it, put your number in this cell, then run it again.")
+    if failed := no_number(answer, "Find it"):
+        return failed
     if answer % 32 or answer < 32:
         return not_yet("Give a multiple of 32.")
     answer = int(answer)
@@ -184,10 +184,8 @@ def products_take_over(answer: int) -> Verdict:
 
 def predicted_at_512(answer: float) -> Verdict:
     """Exercise 8.7: the work at 512 pixels that the published figures at 224 and 384 predict."""
-    if answer is None:
-        return not_yet("Compute it, put your number in this cell, then run it again.")
-    if not isinstance(answer, int | float):
-        return not_yet(f"Give a number, not {type(answer).__name__}; float(...) turns one into it.")
+    if failed := no_number(answer, "Compute it"):
+        return failed
     s, t = 384 / 224, 512 / 224
     b = (120.4 - 32.6 * s**2) / (s**4 - s**2)
     a = 32.6 - b

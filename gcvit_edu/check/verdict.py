@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -43,6 +44,20 @@ def call(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Verdict | 
     if answer is None:
         return None, not_yet("Your function returned None. Does it end with a return?")
     return answer, None
+
+
+def no_number(answer: Any, advice: str = "Measure it") -> Verdict | None:
+    """The verdict on an answer that is no number yet, or None for a number.
+
+    Args:
+        answer: what the reader put into the cell.
+        advice: how to find the number.
+    """
+    if answer is None:
+        return not_yet(f"{advice}, put your number in this cell, then run it again.")
+    if not isinstance(answer, Real) or isinstance(answer, bool):
+        return not_yet(f"Give a number, not {type(answer).__name__}; .item() takes one out of a tensor.")
+    return None
 
 
 def compare(
