@@ -116,6 +116,8 @@ def test_no_emoji_and_no_drawing_is_on_both_sides(drawings: dict[tuple[str, str]
     train, test = Emoji("train"), Emoji("test")
     assert len(train) + len(test) == 3666
     assert {one.code for one in train.drawings}.isdisjoint(one.code for one in test.drawings)
+    held_out = {entry["code"] for entry in MANIFEST["emoji"] if entry["split"] == "test"}
+    assert {one.code for one in test.drawings} == held_out
     assert digests(train, drawings).isdisjoint(digests(test, drawings))
     # A split by code alone would part Australia's flag from the same flag of Heard Island.
     every = train.drawings + test.drawings
