@@ -77,6 +77,6 @@ class OnRandomColour(v2.Transform):
         """The colour, drawn once for all parts of an item."""
         return {"colour": torch.randint(256, (3,)).tolist()}
 
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+    def transform(self, part: Any, params: dict[str, Any]) -> Any:
         """One part of an item."""
-        return on_colour(inpt, params["colour"]) if isinstance(inpt, Image.Image) else inpt
+        return on_colour(part, params["colour"]) if isinstance(part, Image.Image) else part
