@@ -236,6 +236,41 @@ REST = (
     )
 )
 
+DATA = (
+    changes(
+        "gcvit_edu/data/emoji.py",
+        "test_emoji.py",
+        ("held-out-vendor", "vendor == holdout)", "vendor != holdout)"),
+        ("held-out-emoji", 'entry["split"] == "test" if', 'entry["split"] == "train" if'),
+        ("colour-behind-an-emoji", "(*colour, 255)", "(255, *colour)"),
+    )
+    + changes(
+        "gcvit_edu/data/compose.py",
+        "test_scenes.py",
+        ("rounding-of-the-blend", "+ 127) // 255", "+ 255) // 255"),
+        ("edge-of-the-mask", "[..., 0] > 127", "[..., 0] > 0"),
+        ("highest-of-a-range", "high - low + 1", "high - low"),
+    )
+    + changes(
+        "gcvit_edu/data/scenes.py",
+        "test_scenes.py",
+        ("covered-pixels", "masks & ~mask", "masks"),
+        ("last-pixel-of-a-box", "boxes[:, 2:] += 1", "boxes[:, 2:] += 0"),
+        ("overlap-of-emoji", "4 * _overlap", "0 * _overlap"),
+        ("balance-of-a-four", "(a, other_b), (b, other_a))", "(a, other_b), (b, b))"),
+        ("label-of-a-pair", "int(member < 2)", "int(member % 2)"),
+        ("distance-of-a-pair", "(along, along + self.distance)", "(along, along + self.distance - 1)"),
+        ("classes-of-a-pair", "first + 1 + draws", "first + draws"),
+    )
+    + changes(
+        "gcvit_edu/data/augment.py",
+        "test_augment.py",
+        ("epoch-of-the-randomness", "int(self._epoch), index", "0, index"),
+        ("state-of-numpy-afterwards", "np.random.set_state(before[1])", "pass"),
+        ("epoch-in-the-workers", ".share_memory_()", ""),
+    )
+)
+
 # The proof card at the end of a chapter compares what was built with the package, other libraries and loops.
 IN_CHAPTERS = changes(
     "book/02_why_global_context.ipynb",
@@ -309,6 +344,7 @@ MUTANTS = (
     *CONFIG,
     *ZOO,
     *REST,
+    *DATA,
     *IN_CHAPTERS,
     *LATER_CHAPTERS,
 )

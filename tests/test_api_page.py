@@ -188,7 +188,7 @@ def test_sections_and_members_are_shown(html: str) -> None:
     assert "dim – C." in text_of(entry(html, "gcvit_edu.Mlp"))
     assert "C, 2C, 4C, 8C." in text_of(entry(html, "gcvit_edu.GCViTConfig.dims"))
     assert "get_classifier" in html  # of TimmContract, which GCViT inherits
-    for foreign in ("load_state_dict", 'gcvit_edu.GCViT.forward"', 'WindowAttention.attend"'):
+    for foreign in ("load_state_dict", 'gcvit_edu.GCViT.forward"', 'WindowAttention.attend"', "check_inputs"):
         assert foreign not in html
     assert "with capture_attention(model) as records:" in text_of(entry(html, "gcvit_edu.capture_attention"))
 

@@ -107,9 +107,16 @@ def process_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any,
 
 
 def skip_member(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Called by autodoc for each member: a module's function that a class holds has an entry of its own already."""
+    """Called by autodoc for each member.
+
+    A module's function that a class holds has an entry of its own already; what a class of another library
+    brings along is that library's to explain.
+    """
     function = getattr(obj, "__func__", obj)
-    return True if inspect.isfunction(function) and "." not in function.__qualname__ else None
+    if not inspect.isfunction(function):
+        return None
+    ours = function.__module__.split(".")[0] == PACKAGE
+    return None if ours and "." in function.__qualname__ else True
 
 
 def builders_of(chapters: list[Chapter]) -> dict[str, list[Chapter]]:

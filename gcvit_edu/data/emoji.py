@@ -1,0 +1,113 @@
+"""Emoji of three vendors in 13 classes; data/emoji/README.md has their authors and licences."""
+
+import io
+import json
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+from PIL import Image
+from torch.utils.data import Dataset
+
+from gcvit_edu.data.files import data_folder
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One vendor's drawing of one emoji.
+
+    Attributes:
+        code: the emoji's code points, such as "1f400".
+        name: its short name, such as "rat".
+        label: number of its class.
+        vendor: who drew it.
+    """
+
+    code: str
+    name: str
+    label: int
+    vendor: str
+
+
+@cache
+def _manifest() -> dict[str, Any]:
+    """data/emoji/emoji.json, read once."""
+    return json.loads((data_folder("emoji") / "emoji.json").read_text(encoding="utf-8"))
+
+
+@cache
+def _files() -> dict[tuple[str, str], bytes]:
+    """{(code, vendor): WebP file} of all shards, read once in each process."""
+    files = {}
+    for shard in _manifest()["shards"]:
+        with tarfile.open(data_folder("emoji") / shard) as archive:
+            for member in archive:
+                code, vendor, _ = member.name.rsplit("/", 1)[1].split(".")
+                files[code, vendor] = archive.extractfile(member).read()
+    return files
+
+
+def emoji_classes() -> list[str]:
+    """The names of the 13 classes; a class's place in the list is its label."""
+    return list(_manifest()["classes"])
+
+
+def emoji_vendors() -> list[str]:
+    """Those who drew the emoji: google, twitter, fluent."""
+    return list(_manifest()["vendors"])
+
+
+class Emoji(Dataset[tuple[Image.Image, int]]):
+    """Drawings of emoji -> (RGBA picture of 64x64 pixels, label).
+
+    Two splits are made in the same way everywhere. holdout="emoji" tests on one fifth of the emoji, in all their
+    drawings, so that no tested emoji was seen in another style. A vendor's name tests on all drawings of that
+    vendor and trains on the others', so that every tested style is new.
+
+    Args:
+        split: "train" or "test".
+        holdout: "emoji", or one of emoji_vendors().
+
+    Attributes:
+        classes: names of the classes, in the order of the labels.
+        drawings: what is at each index.
+
+    Raises:
+        ValueError: for another split or holdout.
+    """
+
+    def __init__(self, split: Literal["train", "test"], *, holdout: str = "emoji") -> None:
+        if split not in ("train", "test"):
+            raise ValueError(f"there is no split {split!r} of the emoji; take 'train' or 'test'")
+        if holdout not in ("emoji", *emoji_vendors()):
+            known = ", ".join(emoji_vendors())
+            raise ValueError(f"{holdout!r} cannot be held out; take 'emoji' or the name of a vendor: {known}")
+        self.classes = emoji_classes()
+        self.drawings = [
+            Drawing(entry["code"], entry["name"], self.classes.index(entry["class"]), vendor)
+            for entry in _manifest()["emoji"]
+            for vendor in entry["vendors"]
+            if (entry["split"] == "test" if holdout == "emoji" else vendor == holdout) == (split == "test")
+        ]
+
+    def __len__(self) -> int:
+        return len(self.drawings)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        drawing = self.drawings[index]
+        with Image.open(io.BytesIO(_files()[drawing.code, drawing.vendor])) as image:
+            return image.convert("RGBA"), drawing.label
+
+
+def on_colour(image: Image.Image, colour: Sequence[int] = (255, 255, 255)) -> Image.Image:
+    """A picture with transparency -> the same in RGB, on a plain background.
+
+    Args:
+        image: any picture.
+        colour: red, green and blue of the background, from 0 to 255.
+    """
+    background = Image.new("RGBA", image.size, (*colour, 255))
+    background.alpha_composite(image.convert("RGBA"))
+    return background.convert("RGB")
