@@ -60,7 +60,7 @@ class Log:
         self, folder: Path | None, total: int, *, tensorboard: bool = False, stream: TextIO | None = None
     ) -> None:
         self.stream = stream or sys.stdout
-        self.file = open(folder / FILE, "a", encoding="utf-8") if folder else None
+        self.file = (folder / FILE).open("a", encoding="utf-8") if folder else None
         self.board = _summary_writer(folder) if folder and tensorboard else None
         self.bar = None
         if folder and self.stream.isatty():
