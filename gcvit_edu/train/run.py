@@ -1,9 +1,11 @@
 """Everything that a training step changes, which is everything that a checkpoint must hold."""
 
 import dataclasses
+import random
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -109,5 +111,8 @@ def weights_as_bytes(model: nn.Module) -> bytes:
 
 
 def seed_process(seed: int, rank: int) -> None:
-    """Seed the generator that the model draws from; each rank another, so that their drop paths differ."""
-    torch.manual_seed(seed * 1_000_003 + rank)
+    """Seed every generator of this process; each rank otherwise, so that their drop paths differ."""
+    own = seed * 1_000_003 + rank
+    torch.manual_seed(own)
+    random.seed(own)
+    np.random.seed(own % 2**32)
