@@ -37,12 +37,17 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(beside, path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise OSError(
-            error.errno,
-            f"cannot write {path} ({len(content) / 2**20:.1f} MB): {error.strerror}; "
-            "make room or choose another --out, then go on with --resume. Files written before are whole",
-        ) from error
+        raise cannot_write(path, error) from error
     _sync_folder(path.parent)
+
+
+def cannot_write(path: Path, error: OSError) -> OSError:
+    """An error that names the file and the remedy."""
+    return OSError(
+        error.errno,
+        f"cannot write {path}: {error.strerror}; make room or choose another --out, and go on with --resume. "
+        "The checkpoints written before are whole",
+    )
 
 
 def _sync_folder(folder: Path) -> None:
@@ -98,9 +103,9 @@ def save(folder: Path, step: int, state: Mapping[str, Any], *, best: bool) -> Pa
     content = BytesIO()
     torch.save(dict(state), content)
     path = folder / _NAME.format(step)
-    write_atomically(path, content.getvalue())
-    if best:
+    if best:  # first: a crash between the two repeats the steps since the last checkpoint, and writes it again
         write_atomically(folder / BEST, content.getvalue())
+    write_atomically(path, content.getvalue())
     for old in checkpoints(folder)[KEPT:]:
         old.unlink()
     return path

@@ -47,13 +47,20 @@ def start(device: str) -> Place:
     if "WORLD_SIZE" not in os.environ:
         return Place(0, 1, own)
     distributed.init_process_group("nccl" if cuda else "gloo")
-    return Place(distributed.get_rank(), distributed.get_world_size(), own)
+    return Place(*place_in_world(), own)
 
 
 def stop() -> None:
     """Leave the other processes, if there are any."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
+
+
+def place_in_world() -> tuple[int, int]:
+    """The number of this process and how many there are."""
+    if not distributed.is_initialized():
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:
@@ -67,7 +74,7 @@ def gather(value: Any) -> list[Any]:
     """What every process has, in order of rank."""
     if not distributed.is_initialized():
         return [value]
-    everyone: list[Any] = [None] * distributed.get_world_size()
+    everyone: list[Any] = [None] * place_in_world()[1]
     distributed.all_gather_object(everyone, value)
     return everyone
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from gcvit_edu.train.checkpoint import write_atomically
+from gcvit_edu.train.checkpoint import cannot_write, write_atomically
 
 FILE = "log.jsonl"
 
@@ -36,10 +36,11 @@ def read_log(path: Path | str) -> list[dict[str, Any]]:
     return entries
 
 
-def cut_log(path: Path, step: int) -> None:
-    """Take out what was logged after a step: a resumed run does those steps again."""
+def cut_log(path: Path, step: int, closed: int) -> None:
+    """Take out what a resumed run does again: what was logged after a step, and epochs that were not closed."""
     if path.exists():
-        kept = [entry for entry in read_log(path) if entry["step"] <= step]
+        done = [entry for entry in read_log(path) if entry["step"] <= step]
+        kept = [entry for entry in done if entry["event"] != "epoch" or entry["epoch"] <= closed]
         write_atomically(path, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
 
 
@@ -49,6 +50,7 @@ class Log:
     Args:
         folder: of the run; None writes and shows nothing, as all processes but the first do.
         total: steps of the whole run.
+        done: steps done before, by a run that is resumed.
         tensorboard: write TensorBoard's files into the folder as well.
         stream: where progress is shown.
 
@@ -57,16 +59,17 @@ class Log:
     """
 
     def __init__(
-        self, folder: Path | None, total: int, *, tensorboard: bool = False, stream: TextIO | None = None
+        self, folder: Path | None, total: int, *, done: int = 0, tensorboard: bool = False, stream: TextIO | None = None
     ) -> None:
         self.stream = stream or sys.stdout
-        self.file = (folder / FILE).open("a", encoding="utf-8") if folder else None
-        self.board = _summary_writer(folder) if folder and tensorboard else None
+        self.path = folder / FILE if folder else None
+        self.file = self.path.open("a", encoding="utf-8") if self.path else None
+        self.board = _summary_writer(folder, done) if folder and tensorboard else None
         self.bar = None
         if folder and self.stream.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(total=total, unit="step", file=self.stream, dynamic_ncols=True)
+            self.bar = tqdm(total=total, initial=done, unit="step", file=self.stream, dynamic_ncols=True)
 
     def __enter__(self) -> Self:
         return self
@@ -79,11 +82,18 @@ class Log:
                 part.close()
 
     def write(self, event: str, step: int, values: Mapping[str, Any]) -> None:
-        """One line of JSON, on disk before this returns; numbers go to TensorBoard, too."""
+        """One line of JSON; numbers go to TensorBoard, too.
+
+        Raises:
+            OSError: if it cannot be written, a full disk above all.
+        """
         if self.file is None:
             return
-        self.file.write(json.dumps({"event": event, "step": step, **values}) + "\n")
-        self.file.flush()
+        try:
+            self.file.write(json.dumps({"event": event, "step": step, **values}) + "\n")
+            self.file.flush()
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
         if self.board is not None:
             for name, value in values.items():
                 if isinstance(value, int | float):
@@ -105,9 +115,9 @@ class Log:
             print(text, file=self.stream, flush=True)
 
 
-def _summary_writer(folder: Path) -> Any:
+def _summary_writer(folder: Path, done: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ValueError(f"tensorboard=True, but {error}; pip install tensorboard, or leave it out") from error
-    return SummaryWriter(str(folder / "tensorboard"))
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)

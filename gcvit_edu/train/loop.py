@@ -1,7 +1,6 @@
 """The training loop: one function for a step, and a script around it."""
 
 import signal
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -18,14 +17,14 @@ from gcvit_edu.train.checkpoint import checkpoints, newest_whole, versions, writ
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.dist import Place
 from gcvit_edu.train.ema import average_of, decay_at, update_average
+from gcvit_edu.train.epoch import close_epoch, keep_weights
 from gcvit_edu.train.log import FILE, Log, cut_log
-from gcvit_edu.train.metrics import Scores, evaluate
 from gcvit_edu.train.mixing import mix, mixes
 from gcvit_edu.train.optim import learning_rate, make_optimizer
 from gcvit_edu.train.recipe import Recipe
 from gcvit_edu.train.run import Run, restore_run, save_run, seed_process, weights_as_bytes
 from gcvit_edu.train.sampler import Parts, steps_of
-from gcvit_edu.train.samples import check_classes, train_batches, validation_batches
+from gcvit_edu.train.samples import check_classes, train_batches
 from gcvit_edu.train.speed import Stopwatch, operations_per_image, peak_of
 
 
@@ -106,6 +105,9 @@ def train(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = Fals
     try:
         with asked_to_stop() as asked:
             return _train(recipe, config, out, resume, place, asked)
+    except NonFiniteLoss as error:
+        last = next(iter(checkpoints(out)), "missing: none was written yet")
+        raise NonFiniteLoss(f"{error}. The last good checkpoint is {last}") from error
     finally:
         dist.stop()
 
@@ -123,15 +125,18 @@ def asked_to_stop() -> Iterator[list[bool]]:
 
 def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: Place, asked: list[bool]) -> bool:
     # -------------------------------------------------------------------------------------------------- the folder
+    if not resume and dist.from_first(bool(checkpoints(out)) or (out / FILE).exists()):
+        raise ValueError(f"{out} has a run already; go on with --resume, or choose another --out")
     if place.first:
-        if not resume and (checkpoints(out) or (out / FILE).exists()):
-            raise ValueError(f"{out} has a run already; go on with --resume, or choose another --out")
         out.mkdir(parents=True, exist_ok=True)
 
     # ------------------------------------------------------------------------------------------ data, model, optimizer
     training, validation = recipe.make_data(config)
-    check_classes(training, config, "training")
-    check_classes(validation, config, "validation")
+    notes = []
+    for which, pictures in {"training": training, "validation": validation}.items():
+        check_classes(pictures, config, which)
+        skipped = getattr(pictures, "skipped", [])
+        notes += [f"left out {len(skipped)} {which} pictures:", *skipped] if skipped else []
     samples, per_epoch = len(training), steps_of(len(training), config.batch_size)
     total, warmup = config.epochs * per_epoch, round(config.warmup_epochs * per_epoch)
     seed_process(config.seed, 0)  # every process begins with the same weights
@@ -152,7 +157,6 @@ def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: 
     )
 
     # ------------------------------------------------------------------------------------------------------- resume
-    notes: list[str] = []
     found = dist.from_first(newest_whole(out, notes.append) if resume and place.first else None)
     if found:
         made_with = restore_run(run, found, config, samples, place)
@@ -168,39 +172,20 @@ def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: 
     if place.world > 1:
         network = DistributedDataParallel(network, [place.device] if place.device.type == "cuda" else None)
     if place.first:
-        cut_log(out / FILE, run.step if found else -1)
-    began = time.perf_counter() - run.seconds
-
-    def closing(log: Log) -> None:
-        """The end of an epoch: validate, log, keep weights, save."""
-        epoch = run.step // per_epoch
-        values: dict[str, object] = {"epoch": epoch, "train_loss": (run.loss_sum / per_epoch).item()}
-        best = False
-        if epoch % config.eval_every == 0 or epoch == config.epochs:
-            scores = _scores(run, validation, config, place)
-            values |= {f"{which}{key}": value for which, one in scores.items() for key, value in asdict(one).items()}
-            judged = scores["ema_" if run.average is not None else ""]
-            best = judged.top1 > run.best
-            run.best = max(run.best, judged.top1)
-        run.closed = epoch
-        run.loss_sum.zero_()
-        run.seconds = time.perf_counter() - began
-        log.write("epoch", run.step, values | {"seconds": round(run.seconds, 1)})
-        log.say(_line(values, config, run.seconds))
-        _keep_weights(run, out, config, place, epoch)
-        save_run(run, out, config, samples, place, best=best)
+        cut_log(out / FILE, run.step if found else -1, run.closed)
 
     # -------------------------------------------------------------------------------------------------------- train
-    with Log(out if place.first else None, total, tensorboard=config.tensorboard) as log:
+    with Log(out if place.first else None, total, done=run.step, tensorboard=config.tensorboard) as log:
         for note in notes:
             log.say(note)
-        log.write("start", run.step, {"config": asdict(config), "processes": place.world, "versions": versions()})
+        start = {"config": asdict(config), "processes": place.world, "versions": versions(), "notes": notes}
+        log.write("start", run.step, start)
         if run.step == 0:
-            _keep_weights(run, out, config, place, 0)
+            keep_weights(run, out, config, place, 0)
         while True:
             epoch, first = divmod(run.step, per_epoch)
             if epoch > run.closed:
-                closing(log)
+                close_epoch(run, validation, samples, out, log, config, place)
             if run.step == total:
                 break
             parts = Parts(
@@ -228,7 +213,6 @@ def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: 
                 stopping = dist.sum_over_ranks(torch.tensor(float(bool(asked)), device=place.device)) > 0
                 inside = run.step % per_epoch != 0  # at the end of an epoch, closing saves
                 if stopping or (inside and config.save_every and run.step % config.save_every == 0):
-                    run.seconds = time.perf_counter() - began
                     save_run(run, out, config, samples, place)
                 if stopping:
                     log.say(f"stopped by SIGTERM after step {run.step} of {total}, which is saved; --resume goes on")
@@ -237,27 +221,3 @@ def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: 
             write_atomically(out / "final.safetensors", weights_as_bytes(run.judged))
         log.say(f"done: {out / 'final.safetensors'}, best top-1 {run.best:.2%}")
     return True
-
-
-def _scores(run: Run, validation: object, config: TrainConfig, place: Place) -> dict[str, Scores]:
-    """Scores of the model ("") and of its average ("ema_"), where there is one."""
-    found = {}
-    for which, network in {"": run.model, "ema_": run.average}.items():
-        if network is not None:
-            with torch.autocast(place.device.type, torch.bfloat16, enabled=config.amp):
-                batches = validation_batches(validation, config, place)
-                found[which] = evaluate(network, batches, config.num_classes, place)
-    return found
-
-
-def _line(values: dict[str, object], config: TrainConfig, seconds: float) -> str:
-    """One epoch in a line."""
-    text = f"epoch {values['epoch']}/{config.epochs}  loss {values['train_loss']:.4f}"
-    for key, name in (("top1", "top-1"), ("ema_top1", "averaged")):
-        text += f"  {name} {values[key]:.2%}" if key in values else ""
-    return f"{text}  {seconds:.0f} s"
-
-
-def _keep_weights(run: Run, out: Path, config: TrainConfig, place: Place, epoch: int) -> None:
-    if place.first and epoch in config.snapshot_epochs:
-        write_atomically(out / f"epoch_{epoch:04d}.safetensors", weights_as_bytes(run.judged))

@@ -2,7 +2,8 @@
 
 import dataclasses
 import random
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,8 @@ class Run:
         step: steps done.
         closed: epochs that were validated, logged and saved.
         best: best top-1 accuracy so far, below 0 for none.
-        seconds: spent on training, validation included, by all parts of a resumed run.
+        seconds: that earlier parts of a resumed run took, validation included.
+        began: when this part began.
     """
 
     model: nn.Module
@@ -38,6 +40,11 @@ class Run:
     closed: int = 0
     best: float = -1.0
     seconds: float = 0.0
+    began: float = field(default_factory=time.perf_counter)
+
+    def clock(self) -> float:
+        """Seconds that the run has taken, in all its parts."""
+        return self.seconds + time.perf_counter() - self.began
 
     @property
     def judged(self) -> nn.Module:
@@ -67,7 +74,13 @@ def save_run(run: Run, folder: Path, config: TrainConfig, samples: int, place: P
         "model": run.model.state_dict(),
         "average": None if run.average is None else run.average.state_dict(),
         "optimizer": run.optimizer.state_dict(),
-        "progress": {name: getattr(run, name) for name in ("step", "closed", "best", "seconds", "loss_sum")},
+        "progress": {
+            "step": run.step,
+            "closed": run.closed,
+            "best": run.best,
+            "seconds": run.clock(),
+            "loss_sum": run.loss_sum,
+        },
         "sampler": {"samples": samples, "epoch": run.step // per_epoch, "batch": run.step % per_epoch},
         "random": everyone,
         "config": dataclasses.asdict(config),
