@@ -2,6 +2,7 @@
 
 from gcvit_edu.train.checkpoint import load, newest_whole
 from gcvit_edu.train.config import TrainConfig, changed
+from gcvit_edu.train.dist import Place
 from gcvit_edu.train.ema import average_of, decay_at, update_average
 from gcvit_edu.train.log import read_log
 from gcvit_edu.train.loop import NonFiniteLoss, train, train_step
@@ -9,11 +10,14 @@ from gcvit_edu.train.metrics import Scores, evaluate
 from gcvit_edu.train.mixing import mix
 from gcvit_edu.train.optim import decay_groups, learning_rate, make_optimizer
 from gcvit_edu.train.recipe import Recipe, load_recipe, recipe_names
+from gcvit_edu.train.run import Run
 from gcvit_edu.train.samples import Samples
 
 __all__ = [
     "NonFiniteLoss",
+    "Place",
     "Recipe",
+    "Run",
     "Samples",
     "Scores",
     "TrainConfig",

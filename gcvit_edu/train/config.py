@@ -5,12 +5,10 @@ import difflib
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 # Where a run is made, and how it is watched: these may change when it is resumed, everything else may not.
 FREE_TO_CHANGE = ("workers", "save_every", "log_every", "tensorboard")
-
-Config = TypeVar("Config", bound="TrainConfig")
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class TrainConfig:
         image_size: side of the square training image, in pixels.
         drop_path_rate: stochastic depth of the last block; None keeps the variant's own.
         epochs: passes over the training pictures.
-        batch_size: pictures in one step of the optimizer, over all processes.
+        batch_size: pictures in one step of the optimiser, over all processes.
         accumulate: parts that each process cuts its share of a batch into, to save memory.
         lr: peak learning rate.
         lr_first: learning rate of the first step.
@@ -151,7 +149,7 @@ def _fitting(name: str, value: Any, hint: Any) -> Any:
     raise ValueError(f"{name}={value!r} must be of type {wanted}")
 
 
-def changed(config: Config, settings: Sequence[str]) -> Config:
+def changed(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
     """The config with settings such as "lr=3e-4" or "betas=(0.9, 0.95)" applied.
 
     Raises:
@@ -166,7 +164,7 @@ def changed(config: Config, settings: Sequence[str]) -> Config:
     return replaced(config, values)
 
 
-def replaced(config: Config, values: Mapping[str, Any]) -> Config:
+def replaced(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     """dataclasses.replace with an error that names the nearest keys."""
     known = [field.name for field in fields(config)]
     for key in values:

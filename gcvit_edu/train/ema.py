@@ -15,7 +15,7 @@ def decay_at(step: int, decay: float) -> float:
     """The decay of a step: the wanted one, but at first (1 + step) / (10 + step), so that the start is forgotten.
 
     Args:
-        step: steps of the optimizer done before this one.
+        step: steps of the optimiser done before this one.
         decay: the wanted decay.
     """
     return min(decay, (1 + step) / (10 + step))

@@ -35,7 +35,7 @@ class NonFiniteLoss(ArithmeticError):
 def train_step(
     run: Run, network: nn.Module, parts: Sequence[tuple[Tensor, Tensor]], rate: float, config: TrainConfig, place: Place
 ) -> tuple[Tensor, Tensor]:
-    """One step of the optimizer: loss and gradient of a whole batch, part by part, then the update.
+    """One step of the optimiser: loss and gradient of a whole batch, part by part, then the update.
 
     Args:
         run: changed in place.
@@ -49,7 +49,7 @@ def train_step(
         The mean loss of the batch over all processes, and the norm of its gradient before clipping.
 
     Raises:
-        NonFiniteLoss: before the optimizer changes any weight.
+        NonFiniteLoss: before the optimiser changes any weight.
     """
     loss = torch.zeros((), device=place.device)
     for number, (images, labels) in enumerate(parts):
@@ -85,7 +85,7 @@ def train_step(
 
 
 def train(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = False) -> bool:
-    """Train as a recipe and a config say, with checkpoints, log and weights in the folder `out`.
+    """Train as a recipe and a config say, with checkpoints, log and weights in one folder.
 
     Args:
         recipe: its config is not read; pass it, or a changed one, as config.
@@ -130,7 +130,7 @@ def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: 
     if place.first:
         out.mkdir(parents=True, exist_ok=True)
 
-    # ------------------------------------------------------------------------------------------ data, model, optimizer
+    # ------------------------------------------------------------------------------------------ data, model, optimiser
     training, validation = recipe.make_data(config)
     notes = []
     for which, pictures in {"training": training, "validation": validation}.items():

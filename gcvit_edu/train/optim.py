@@ -9,7 +9,7 @@ from gcvit_edu.train.config import TrainConfig
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Two named groups for an optimizer: "decay" for matrices and kernels, "no_decay" for all the rest.
+    """Two named groups for an optimiser: "decay" for matrices and kernels, "no_decay" for all the rest.
 
     The rest is everything of one dimension (biases, norms, layer scales) and what the model's no_weight_decay()
     names (tables of relative position bias).
