@@ -63,8 +63,8 @@ class Log:
     ) -> None:
         self.stream = stream or sys.stdout
         self.path = folder / FILE if folder else None
-        self.file = self.path.open("a", encoding="utf-8") if self.path else None
         self.board = _summary_writer(folder, done) if folder and tensorboard else None
+        self.file = self.path.open("a", encoding="utf-8") if self.path else None
         self.bar = None
         if folder and self.stream.isatty():
             from tqdm import tqdm
