@@ -10,12 +10,13 @@ from _recipe_stripes import CONFIG, Stripes, make_model
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import Subset
 
 from gcvit_edu.data.folder import BadImage, Folder
 from gcvit_edu.train import Place, evaluate
 from gcvit_edu.train.bad_images import readable
 from gcvit_edu.train.sampler import Parts, order_of, share_of, steps_of
-from gcvit_edu.train.samples import check_classes, train_batches, validation_batches
+from gcvit_edu.train.samples import attribute_of, check_classes, train_batches, validation_batches
 from gcvit_edu.train.transforms import denormalize, train_transform, validation_transform
 
 CPU = Place(0, 1, torch.device("cpu"))
@@ -257,6 +258,15 @@ def test_a_wrong_number_of_classes_is_refused(tmp_path: Path) -> None:
         ValueError, match="the training set has 2 classes and the model num_classes=3; set num_classes=2"
     ):
         check_classes(folder, CONFIG, "training")
+
+
+def test_wrapped_sets_are_looked_into(tmp_path: Path) -> None:
+    folder = Folder(make_folder(tmp_path))
+    wrapped = Subset(Subset(folder, [0, 3]), [1])
+    assert attribute_of(wrapped, "classes") == ["cats", "dogs"]
+    assert attribute_of(wrapped, "skipped") is None
+    with pytest.raises(ValueError, match="the validation set has 2 classes"):
+        check_classes(wrapped, CONFIG, "validation")
 
 
 def test_a_label_out_of_range_is_refused() -> None:

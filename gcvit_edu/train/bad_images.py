@@ -35,7 +35,7 @@ class Readable:
     """
 
     def __init__(self, pictures: Pictures) -> None:
-        self.pictures, self.classes = pictures, pictures.classes
+        self.dataset, self.classes = pictures, pictures.classes
         rank, world = place_in_world()
         own = [
             (index, message) for index in range(rank, len(pictures), world) if (message := _problem(pictures, index))
@@ -50,7 +50,7 @@ class Readable:
         return len(self.kept)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
-        return self.pictures[self.kept[index]]
+        return self.dataset[self.kept[index]]
 
 
 def _problem(pictures: Pictures, index: int) -> str | None:

@@ -6,7 +6,8 @@ import random
 import re
 import zipfile
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-_PACKAGES = ("torch", "torchvision", "timm", "numpy")
+_PACKAGES = ("gcvit-edu", "torch", "torchvision", "timm", "numpy")
 KEPT = 2  # newest checkpoints, besides the best
 _NAME = "step_{:08d}.pt"
 _PATTERN = re.compile(r"step_(\d{8,})\.pt")
@@ -86,9 +87,16 @@ def set_random_state(state: Mapping[str, Any]) -> None:
     np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
 
 
+@cache
 def versions() -> dict[str, str]:
-    """What a run was made with."""
-    return {"python": platform.python_version()} | {name: version(name) for name in ("gcvit-edu", *_PACKAGES)}
+    """What a run is made with; asked for once, as packages may be installed again while it lasts."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
 
 
 # --------------------------------------------------------------------------------------------- saving, loading

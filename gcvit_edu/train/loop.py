@@ -24,7 +24,7 @@ from gcvit_edu.train.optim import learning_rate, make_optimizer
 from gcvit_edu.train.recipe import Recipe
 from gcvit_edu.train.run import Run, restore_run, save_run, seed_process, weights_as_bytes
 from gcvit_edu.train.sampler import Parts, steps_of
-from gcvit_edu.train.samples import check_classes, train_batches
+from gcvit_edu.train.samples import attribute_of, check_classes, train_batches
 from gcvit_edu.train.speed import Stopwatch, operations_per_image, peak_of
 
 
@@ -135,7 +135,7 @@ def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: 
     notes = []
     for which, pictures in {"training": training, "validation": validation}.items():
         check_classes(pictures, config, which)
-        skipped = getattr(pictures, "skipped", [])
+        skipped = attribute_of(pictures, "skipped")
         notes += [f"left out {len(skipped)} {which} pictures:", *skipped] if skipped else []
     samples, per_epoch = len(training), steps_of(len(training), config.batch_size)
     total, warmup = config.epochs * per_epoch, round(config.warmup_epochs * per_epoch)

@@ -1,7 +1,7 @@
 """What the loop asks of a data set, and the batches it makes of one."""
 
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,13 +17,20 @@ class Samples(Protocol):
     """A data set: pictures as tensors (3, H, W) with the number of their class, by index.
 
     What is random in a sample must follow from a seed, the epoch and the index; then neither a resume nor the number
-    of workers changes anything. A set that is random has a method set_epoch(epoch). One that has a list `classes` is
-    checked against config.num_classes.
+    of workers changes anything. A set that is random has a method set_epoch(epoch). If it, or the set that it wraps
+    as its `dataset`, has a list `classes`, its length must be config.num_classes; a list `skipped` goes to the log.
     """
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]: ...
+
+
+def attribute_of(samples: Samples, name: str) -> Any:
+    """An attribute of a data set, or else of the set that it wraps, and so on; None where it is missing."""
+    while not hasattr(samples, name) and hasattr(samples, "dataset"):
+        samples = samples.dataset
+    return getattr(samples, name, None)
 
 
 def check_classes(samples: Samples, config: TrainConfig, which: str) -> None:
@@ -32,7 +39,7 @@ def check_classes(samples: Samples, config: TrainConfig, which: str) -> None:
     Raises:
         ValueError: with both numbers.
     """
-    classes = getattr(samples, "classes", None)
+    classes = attribute_of(samples, "classes")
     if classes is not None and len(classes) != config.num_classes:
         raise ValueError(
             f"the {which} set has {len(classes)} classes and the model num_classes={config.num_classes}; "

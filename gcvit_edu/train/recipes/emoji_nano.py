@@ -7,16 +7,13 @@ Hardware: two CPU cores.
 
 from dataclasses import dataclass
 
-import torch
 from PIL import Image
-from torch import nn
+from torchvision.transforms import v2
 
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.recipe import make_model as make_model
 from gcvit_edu.train.samples import Samples
 from gcvit_edu.train.transforms import train_transform, validation_transform
-
-WHITE = (255, 255, 255)
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,8 @@ class EmojiConfig(TrainConfig):
     """A run on the emoji set.
 
     Args:
-        holdout: what training never sees: "emoji" for one fifth of the emoji, "vendor" for one vendor's drawings.
+        holdout: what training never sees: "emoji" for one fifth of the emoji,
+            or a vendor's name for all its drawings.
     """
 
     holdout: str = "emoji"
@@ -51,30 +49,14 @@ CONFIG = EmojiConfig(
 )
 
 
-class OnBackground(nn.Module):
-    """An RGBA picture -> RGB, laid on white, or on a random colour drawn from PyTorch's generator.
-
-    Args:
-        random: whether the colour is random.
-    """
-
-    def __init__(self, *, random: bool) -> None:
-        super().__init__()
-        self.random = random
-
-    def forward(self, image: Image.Image) -> Image.Image:
-        colour = tuple(torch.randint(256, (3,)).tolist()) if self.random else WHITE
-        ground = Image.new("RGBA", image.size, (*colour, 255))
-        return Image.alpha_composite(ground, image).convert("RGB")
-
-
 def make_data(config: EmojiConfig) -> tuple[Samples, Samples]:
-    """The training set, augmented, and the held-out set on white."""
+    """The training set on random colours, augmented, and the held-out set on white."""
     from gcvit_edu.data import Emoji
-    from gcvit_edu.data.augment import Augmented
+    from gcvit_edu.data.augment import Augmented, OnRandomColour
+    from gcvit_edu.data.emoji import on_colour
 
-    train = nn.Sequential(OnBackground(random=True), train_transform(config))
-    held_out = nn.Sequential(OnBackground(random=False), validation_transform(config))
+    train = v2.Compose([OnRandomColour(), train_transform(config)])
+    held_out = v2.Compose([v2.Lambda(on_colour, Image.Image), validation_transform(config)])
     return (
         Augmented(Emoji("train", holdout=config.holdout), train, seed=config.seed),
         Augmented(Emoji("test", holdout=config.holdout), held_out, seed=config.seed),
