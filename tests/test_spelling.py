@@ -21,10 +21,11 @@ BRITISH_TOO = {
     *("licensing", "meter", "meters", "practice", "practices", "program", "refocused", "refocuses", "routing"),
     *("stories", "story", "writable", "overwritable"),
 }
-# What is no prose: code, formulas, addresses, targets of links, options and roles of MyST, names in capitals.
+# What is no prose: code, formulas, addresses, targets of links, options and roles of MyST, names in capitals and those
+# of arguments.
 NO_PROSE = re.compile(
     r"^(`{3,}|~{3,})[^{\n]*$.*?^\1|`[^`\n]+`|\$\$.*?\$\$|\$[^$\n]+\$|https?://\S+|\]\([^)]*\)|^:(?!alt)\w+:.*$|<[^>]+>"
-    r"|\{[\w:]+\}|\b[A-Z]{3,}\b",
+    r"|\{[\w:]+\}|\b[A-Z]{3,}\b|^ {4}\w+:(?= )",
     re.MULTILINE | re.DOTALL,
 )
 

@@ -9,6 +9,7 @@ from gcvit_edu.viz.matrices import number_grids
 from gcvit_edu.viz.photos import attention_on_photo, fields_on_photo, local_and_global, maps, pictures, windows_on_photo
 from gcvit_edu.viz.sizes import cells_on_photo, padding_on_photo
 from gcvit_edu.viz.style import GLOBAL, GREY, LOCAL, PINK
+from gcvit_edu.viz.training import learning_curves
 
 __all__ = [
     "GLOBAL",
@@ -21,6 +22,7 @@ __all__ = [
     "cells_on_photo",
     "curves",
     "fields_on_photo",
+    "learning_curves",
     "local_and_global",
     "maps",
     "number_grids",

@@ -1,0 +1,57 @@
+"""Your own pictures: one folder for each class."""
+
+from pathlib import Path
+
+from PIL import Image
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+
+
+class BadImage(ValueError):
+    """A picture that is missing or cannot be read; the message names it."""
+
+
+class Folder:
+    """The pictures of root/<class>/, as (RGB picture, number of the class), classes and files sorted by name.
+
+    Args:
+        root: a folder with one folder for each class; those whose names begin with a dot are left alone.
+
+    Attributes:
+        classes: names, in the order of their numbers.
+        files: (path, number of the class) for each picture.
+
+    Raises:
+        ValueError: if there is no class, or a class has no picture.
+        BadImage: when a picture is asked for that is missing or cannot be read.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        root = Path(root)
+        if not root.is_dir():
+            raise ValueError(f"{root} is no folder; name one that has a folder for each class")
+        folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+        if not folders:
+            raise ValueError(f"{root} has no folders; put the pictures of each class into a folder of their own")
+        self.classes = [folder.name for folder in folders]
+        self.files: list[tuple[Path, int]] = []
+        for label, folder in enumerate(folders):
+            pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+            if not pictures:
+                raise ValueError(
+                    f"the class folder {folder} has no pictures ({', '.join(SUFFIXES)}); add some, or delete it"
+                )
+            self.files += [(path, label) for path in pictures]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        path, label = self.files[index]
+        try:
+            with Image.open(path) as image:
+                return image.convert("RGB"), label
+        except FileNotFoundError as error:
+            raise BadImage(f"the picture {path} is missing; put it back, or use bad_images=skip") from error
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise BadImage(f"the picture {path} cannot be read ({error}); repair it, or use bad_images=skip") from error

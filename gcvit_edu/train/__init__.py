@@ -1,0 +1,40 @@
+"""One training loop for laptop and cluster: python -m gcvit_edu.train --help."""
+
+from gcvit_edu.train.checkpoint import load, newest_whole
+from gcvit_edu.train.config import TrainConfig, changed
+from gcvit_edu.train.dist import Place
+from gcvit_edu.train.ema import average_of, decay_at, update_average
+from gcvit_edu.train.log import read_log
+from gcvit_edu.train.loop import NonFiniteLoss, train, train_step
+from gcvit_edu.train.metrics import Scores, evaluate
+from gcvit_edu.train.mixing import mix
+from gcvit_edu.train.optim import decay_groups, learning_rate, make_optimizer
+from gcvit_edu.train.recipe import Recipe, load_recipe, recipe_names
+from gcvit_edu.train.run import Run
+from gcvit_edu.train.samples import Samples
+
+__all__ = [
+    "NonFiniteLoss",
+    "Place",
+    "Recipe",
+    "Run",
+    "Samples",
+    "Scores",
+    "TrainConfig",
+    "average_of",
+    "changed",
+    "decay_at",
+    "decay_groups",
+    "evaluate",
+    "learning_rate",
+    "load",
+    "load_recipe",
+    "make_optimizer",
+    "mix",
+    "newest_whole",
+    "read_log",
+    "recipe_names",
+    "train",
+    "train_step",
+    "update_average",
+]

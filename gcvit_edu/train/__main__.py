@@ -1,0 +1,41 @@
+"""python -m gcvit_edu.train RECIPE [--set key=value ...] [--out DIR] [--resume]; the same under torchrun."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gcvit_edu.train.config import changed
+from gcvit_edu.train.loop import NonFiniteLoss, train
+from gcvit_edu.train.recipe import load_recipe, recipe_names
+
+BAD_INPUT, NON_FINITE, SAVED = 2, 3, 75  # 75 is "try again later" (sysexits.h): a job queue may start --resume
+EXIT_CODES = f"Exits with {BAD_INPUT} for bad input, {NON_FINITE} for a loss that is not finite, {SAVED} after SIGTERM."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as the command line asks, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m gcvit_edu.train", description=__doc__, epilog=EXIT_CODES)
+    parser.add_argument("recipe", help=f"{', '.join(recipe_names())}, or the path of a recipe's .py file")
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="settings")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (runs/RECIPE)")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint in the folder")
+    options = parser.parse_args(arguments)
+    try:
+        recipe = load_recipe(options.recipe)
+        config = changed(recipe.config, options.settings)
+        finished = train(recipe, config, options.out or Path("runs") / recipe.name, resume=options.resume)
+    except NonFiniteLoss as error:
+        return _fail(error, NON_FINITE)
+    except (ValueError, OSError) as error:
+        return _fail(error, BAD_INPUT)
+    return 0 if finished else SAVED
+
+
+def _fail(error: Exception, code: int) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""Checkpoints: complete, written so that a crash cannot spoil one, and read with care."""
+
+import os
+import platform
+import random
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+_PACKAGES = ("gcvit-edu", "torch", "torchvision", "timm", "numpy")
+KEPT = 2  # newest checkpoints, besides the best
+_NAME = "step_{:08d}.pt"
+_PATTERN = re.compile(r"step_(\d{8,})\.pt")
+BEST = "best.pt"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that at every moment its name stands for the old content or the new, never for a part.
+
+    Raises:
+        OSError: if it cannot be written, a full disk above all; the old file is as it was.
+    """
+    beside = path.with_name(path.name + ".writing")
+    try:
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+    _sync_folder(path.parent)
+
+
+def cannot_write(path: Path, error: OSError) -> OSError:
+    """An error that names the file and the remedy."""
+    return OSError(
+        error.errno,
+        f"cannot write {path}: {error.strerror}; make room or choose another --out, and go on with --resume. "
+        "The checkpoints written before are whole",
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+# ------------------------------------------------------------------------------------------------ random state
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every generator of this process that training draws from."""
+    layout, numbers, gauss = random.getstate()
+    kind, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+        "python": (layout, list(numbers), gauss),
+        "numpy": (str(kind), torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(cached)),
+    }
+
+
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Put every generator of this process where random_state found it."""
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+    layout, numbers, gauss = state["python"]
+    random.setstate((layout, tuple(numbers), gauss))
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+
+
+@cache
+def versions() -> dict[str, str]:
+    """What a run is made with; asked for once, as packages may be installed again while it lasts."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+# --------------------------------------------------------------------------------------------- saving, loading
+
+
+def save(folder: Path, step: int, state: Mapping[str, Any], *, best: bool) -> Path:
+    """Write the state as the checkpoint of a step, as the best one too if it is, and delete old ones.
+
+    Raises:
+        OSError: if it cannot be written; the checkpoints before it are whole.
+    """
+    content = BytesIO()
+    torch.save(dict(state), content)
+    path = folder / _NAME.format(step)
+    if best:  # first: a crash between the two repeats the steps since the last checkpoint, and writes it again
+        write_atomically(folder / BEST, content.getvalue())
+    write_atomically(path, content.getvalue())
+    for old in checkpoints(folder)[KEPT:]:
+        old.unlink()
+    return path
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a run, newest first; the copy of the best is not among them."""
+    found = {int(match[1]): path for path in folder.glob("*.pt") if (match := _PATTERN.fullmatch(path.name))}
+    return [found[step] for step in sorted(found, reverse=True)]
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The state in one checkpoint, with every byte checked against its checksum.
+
+    Raises:
+        ValueError: if the file is not a whole checkpoint.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is None:
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
+        raise ValueError(f"{path} is not a whole checkpoint ({error}); delete it, or take an older one") from error
+    raise ValueError(f"{path} is damaged in {damaged}; delete it, or take an older one")
+
+
+def newest_whole(folder: Path, say: Callable[[str], None]) -> Path | None:
+    """The newest checkpoint that can be read, or None; each one skipped is said."""
+    for path in checkpoints(folder):
+        try:
+            load(path)
+        except ValueError as error:
+            say(f"skipped: {error}")
+        else:
+            return path
+    return None
+
+
+def fill(model: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
+    """Load weights into a model.
+
+    Raises:
+        ValueError: if they are another model's, naming what differs.
+    """
+    own = model.state_dict()
+    missing, unknown = [key for key in own if key not in weights], [key for key in weights if key not in own]
+    shapes = [
+        f"{key} is {tuple(weights[key].shape)} and should be {tuple(own[key].shape)}"
+        for key in own
+        if key in weights and weights[key].shape != own[key].shape
+    ]
+    if missing or unknown or shapes:
+        found = [f"{len(missing)} keys are missing, such as {missing[0]}"] if missing else []
+        found += [f"{len(unknown)} are unknown, such as {unknown[0]}"] if unknown else []
+        raise ValueError(
+            f"{path} holds another model: {'; '.join(found + shapes[:3])}; set model and its sizes as then"
+        )
+    model.load_state_dict(weights)

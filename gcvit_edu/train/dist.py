@@ -1,0 +1,88 @@
+"""One process or several (torchrun): who am I, and what do all of us have together."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+
+
+@dataclass(frozen=True)
+class Place:
+    """One process among those that train together.
+
+    Args:
+        rank: its number, from 0.
+        world: how many there are.
+        device: what it computes on.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the files."""
+        return self.rank == 0
+
+
+def start(device: str) -> Place:
+    """Join the processes that torchrun started, or stand alone where it did not.
+
+    Args:
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        ValueError: for "cuda" where there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device='cuda', but PyTorch finds no CUDA device here; use device=cpu or device=auto")
+    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    local = int(os.environ.get("LOCAL_RANK", 0))
+    own = torch.device("cuda", local) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(own)
+    if "WORLD_SIZE" not in os.environ:
+        return Place(0, 1, own)
+    distributed.init_process_group("nccl" if cuda else "gloo")
+    return Place(*place_in_world(), own)
+
+
+def stop() -> None:
+    """Leave the other processes, if there are any."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def place_in_world() -> tuple[int, int]:
+    """The number of this process and how many there are."""
+    if not distributed.is_initialized():
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def sum_over_ranks(values: Tensor) -> Tensor:
+    """The sum of every process's tensor; all must have the same shape. In place, and returned."""
+    if distributed.is_initialized():
+        distributed.all_reduce(values)
+    return values
+
+
+def gather(value: Any) -> list[Any]:
+    """What every process has, in order of rank."""
+    if not distributed.is_initialized():
+        return [value]
+    everyone: list[Any] = [None] * place_in_world()[1]
+    distributed.all_gather_object(everyone, value)
+    return everyone
+
+
+def from_first(value: Any) -> Any:
+    """What the first process has."""
+    if not distributed.is_initialized():
+        return value
+    box = [value]
+    distributed.broadcast_object_list(box)
+    return box[0]

@@ -1,0 +1,71 @@
+"""The end of an epoch: validate, log, keep weights, save."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gcvit_edu.train.checkpoint import write_atomically
+from gcvit_edu.train.config import TrainConfig
+from gcvit_edu.train.dist import Place
+from gcvit_edu.train.log import Log
+from gcvit_edu.train.metrics import Scores, evaluate
+from gcvit_edu.train.run import Run, save_run, weights_as_bytes
+from gcvit_edu.train.samples import Samples, validation_batches
+
+
+def close_epoch(
+    run: Run, validation: Samples, samples: int, out: Path, log: Log, config: TrainConfig, place: Place
+) -> None:
+    """Validate, write the epoch's line of the log, keep weights and a checkpoint. Every process must call this.
+
+    Args:
+        run: after the last step of an epoch; the epoch is marked as closed.
+        validation: the whole validation set.
+        samples: size of the training set.
+        out: folder of the run.
+        log: of the first process, or one that writes nothing.
+        config: of the run.
+        place: this process.
+    """
+    per_epoch = samples // config.batch_size
+    epoch = run.step // per_epoch
+    values: dict[str, Any] = {"epoch": epoch, "train_loss": (run.loss_sum / per_epoch).item()}
+    best = False
+    if epoch % config.eval_every == 0 or epoch == config.epochs:
+        for which, scores in validate(run, validation, config, place).items():
+            values |= {f"{which}{name}": value for name, value in asdict(scores).items()}
+        top1 = values["top1" if run.average is None else "ema_top1"]
+        best, run.best = top1 > run.best, max(run.best, top1)
+    run.closed = epoch
+    run.loss_sum.zero_()
+    log.write("epoch", run.step, values | {"seconds": round(run.clock(), 1)})
+    log.say(in_a_line(values, config.epochs, run.clock()))
+    keep_weights(run, out, config, place, epoch)
+    save_run(run, out, config, samples, place, best=best)
+
+
+def validate(run: Run, validation: Samples, config: TrainConfig, place: Place) -> dict[str, Scores]:
+    """Scores of the model, as "", and of its average, as "ema_", where there is one."""
+    found = {}
+    for which, network in {"": run.model, "ema_": run.average}.items():
+        if network is not None:
+            with torch.autocast(place.device.type, torch.bfloat16, enabled=config.amp):
+                batches = validation_batches(validation, config, place)
+                found[which] = evaluate(network, batches, config.num_classes, place)
+    return found
+
+
+def in_a_line(values: dict[str, Any], epochs: int, seconds: float) -> str:
+    """One epoch in a line, for people."""
+    text = f"epoch {values['epoch']}/{epochs}  loss {values['train_loss']:.4f}"
+    for key, name in (("top1", "top-1"), ("ema_top1", "averaged")):
+        text += f"  {name} {values[key]:.2%}" if key in values else ""
+    return f"{text}  {seconds:.0f} s"
+
+
+def keep_weights(run: Run, out: Path, config: TrainConfig, place: Place, epoch: int) -> None:
+    """Keep the weights of an epoch that the config names, for looking back at how they grew."""
+    if place.first and epoch in config.snapshot_epochs:
+        write_atomically(out / f"epoch_{epoch:04d}.safetensors", weights_as_bytes(run.judged))

@@ -1,0 +1,1 @@
+"""Recipes by name: python -m gcvit_edu.train NAME."""

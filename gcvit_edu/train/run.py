@@ -1,0 +1,131 @@
+"""Everything that a training step changes, which is everything that a checkpoint must hold."""
+
+import dataclasses
+import random
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gcvit_edu.train.checkpoint import fill, load, random_state, save, set_random_state, versions
+from gcvit_edu.train.config import TrainConfig, differences
+from gcvit_edu.train.dist import Place, gather
+
+
+@dataclass
+class Run:
+    """The state of a run between two steps.
+
+    Args:
+        model: the network, without wrappers.
+        average: the moving average of its weights, or None.
+        optimizer: with its moments.
+        loss_sum: sum of the losses of this epoch's steps, float64, on the device.
+        step: steps done.
+        closed: epochs that were validated, logged and saved.
+        best: best top-1 accuracy so far, below 0 for none.
+        seconds: that earlier parts of a resumed run took, validation included.
+        began: when this part began.
+    """
+
+    model: nn.Module
+    average: nn.Module | None
+    optimizer: Optimizer
+    loss_sum: Tensor
+    step: int = 0
+    closed: int = 0
+    best: float = -1.0
+    seconds: float = 0.0
+    began: float = field(default_factory=time.perf_counter)
+
+    def clock(self) -> float:
+        """Seconds that the run has taken, in all its parts."""
+        return self.seconds + time.perf_counter() - self.began
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network whose accuracy counts: the average where there is one."""
+        return self.model if self.average is None else self.average
+
+
+def save_run(run: Run, folder: Path, config: TrainConfig, samples: int, place: Place, *, best: bool = False) -> None:
+    """Write a checkpoint; every process must call this, and the first one writes.
+
+    Args:
+        run: what to save.
+        folder: where.
+        config: of the run.
+        samples: size of the training set, which the order of pictures depends on.
+        place: this process.
+        best: whether this is the best so far.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    everyone = gather(random_state())
+    if not place.first:
+        return
+    per_epoch = samples // config.batch_size
+    state = {
+        "model": run.model.state_dict(),
+        "average": None if run.average is None else run.average.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "progress": {
+            "step": run.step,
+            "closed": run.closed,
+            "best": run.best,
+            "seconds": run.clock(),
+            "loss_sum": run.loss_sum,
+        },
+        "sampler": {"samples": samples, "epoch": run.step // per_epoch, "batch": run.step % per_epoch},
+        "random": everyone,
+        "config": dataclasses.asdict(config),
+        "versions": versions(),
+    }
+    save(folder, run.step, state, best=best)
+
+
+def restore_run(run: Run, path: Path, config: TrainConfig, samples: int, place: Place) -> dict[str, str]:
+    """Put a run where a checkpoint left it, in place.
+
+    Returns:
+        The versions that the checkpoint was made with.
+
+    Raises:
+        ValueError: if the checkpoint is of another model, config, data set or number of processes.
+    """
+    state = load(path)
+    fill(run.model, state["model"], path)
+    changes = differences(state["config"], dataclasses.asdict(config))
+    found = {"training pictures": state["sampler"]["samples"], "processes": len(state["random"])}
+    wanted = {"training pictures": samples, "processes": place.world}
+    changes += differences(found, wanted)
+    if changes:
+        raise ValueError(f"{path} cannot be resumed: {'; '.join(changes)}. Set it as it was, or choose another --out")
+    if run.average is not None:
+        fill(run.average, state["average"], path)
+    run.optimizer.load_state_dict(state["optimizer"])
+    for name, value in state["progress"].items():
+        setattr(run, name, value)
+    run.loss_sum = run.loss_sum.to(place.device)
+    set_random_state(state["random"][place.rank])
+    return state["versions"]
+
+
+def weights_as_bytes(model: nn.Module) -> bytes:
+    """The model's weights as a safetensors file."""
+    from safetensors.torch import save
+
+    return save({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()})
+
+
+def seed_process(seed: int, rank: int) -> None:
+    """Seed every generator of this process; each rank otherwise, so that their drop paths differ."""
+    own = seed * 1_000_003 + rank
+    torch.manual_seed(own)
+    random.seed(own)
+    np.random.seed(own % 2**32)

@@ -1,0 +1,89 @@
+"""What the loop asks of a data set, and the batches it makes of one."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, get_worker_info
+
+from gcvit_edu.train.config import TrainConfig
+from gcvit_edu.train.dist import Place
+from gcvit_edu.train.sampler import Parts, share_of
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """A data set: pictures as tensors (3, H, W) with the number of their class, by index.
+
+    What is random in a sample must follow from a seed, the epoch and the index; then neither a resume nor the number
+    of workers changes anything. A set that is random has a method set_epoch(epoch). If it, or the set that it wraps
+    as its `dataset`, has a list `classes`, its length must be config.num_classes; a list `skipped` goes to the log.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]: ...
+
+
+def attribute_of(samples: Samples, name: str) -> Any:
+    """An attribute of a data set, or else of the set that it wraps, and so on; None where it is missing."""
+    while not hasattr(samples, name) and hasattr(samples, "dataset"):
+        samples = samples.dataset
+    return getattr(samples, name, None)
+
+
+def check_classes(samples: Samples, config: TrainConfig, which: str) -> None:
+    """Refuse a data set whose number of classes is not the model's.
+
+    Raises:
+        ValueError: with both numbers.
+    """
+    classes = attribute_of(samples, "classes")
+    if classes is not None and len(classes) != config.num_classes:
+        raise ValueError(
+            f"the {which} set has {len(classes)} classes and the model num_classes={config.num_classes}; "
+            f"set num_classes={len(classes)}"
+        )
+
+
+def train_batches(samples: Samples, parts: Parts, config: TrainConfig) -> Iterator[tuple[Tensor, Tensor]]:
+    """The parts of one epoch from a data set: images (B, 3, H, W) and labels (B,)."""
+    if hasattr(samples, "set_epoch"):
+        samples.set_epoch(parts.epoch)
+    return _load(samples, config, batch_sampler=parts)
+
+
+def validation_batches(samples: Samples, config: TrainConfig, place: Place) -> Iterator[tuple[Tensor, Tensor]]:
+    """This process's share of a data set, in batches of the training's part size or less."""
+    share = share_of(len(samples), place.rank, place.world)
+    size = max(1, config.batch_size // (place.world * config.accumulate))
+    batches = [list(share[start : start + size]) for start in range(0, len(share), size)]
+    return _load(samples, config, batch_sampler=batches)
+
+
+def _load(
+    samples: Samples, config: TrainConfig, batch_sampler: Parts | list[list[int]]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    loader = DataLoader(
+        samples,
+        batch_sampler=batch_sampler,
+        num_workers=config.workers,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_one_thread,
+        generator=torch.Generator(),  # its own: making an iterator must not advance the model's
+    )
+    for images, labels in loader:
+        wrong = labels[(labels < 0) | (labels >= config.num_classes)]
+        if len(wrong):
+            raise ValueError(
+                f"a picture has label {wrong[0]}, and num_classes={config.num_classes} "
+                f"allows 0 to {config.num_classes - 1}; correct the labels or num_classes"
+            )
+        yield images, labels
+
+
+def _one_thread(worker: int) -> None:
+    """Workers share the processors; each may use one."""
+    assert get_worker_info() is not None
+    torch.set_num_threads(1)

@@ -1,0 +1,45 @@
+"""Pictures to tensors, as a config asks: torchvision's random crop, flip, RandAugment and erasing."""
+
+import torch
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+from gcvit_edu.data.transforms import IMAGENET_MEAN, IMAGENET_STD
+from gcvit_edu.train.config import TrainConfig
+
+
+def train_transform(config: TrainConfig) -> nn.Module:
+    """An RGB picture -> (3, image_size, image_size), augmented. All chance is drawn from PyTorch's generator."""
+    size = config.image_size
+    steps: list[nn.Module] = [
+        v2.RandomResizedCrop(size, scale=config.crop_scale, interpolation=v2.InterpolationMode.BICUBIC),
+        v2.RandomHorizontalFlip(config.flip),
+    ]
+    if config.randaugment_ops:
+        steps.append(v2.RandAugment(config.randaugment_ops, config.randaugment_magnitude))
+    steps += _to_tensor()
+    if config.erasing:
+        steps.append(v2.RandomErasing(config.erasing, value="random"))
+    return v2.Compose(steps)
+
+
+def validation_transform(config: TrainConfig) -> nn.Module:
+    """An RGB picture -> (3, image_size, image_size): the whole picture's middle square, nothing random."""
+    size = config.image_size
+    resize = v2.Resize(size, interpolation=v2.InterpolationMode.BICUBIC)
+    return v2.Compose([resize, v2.CenterCrop(size), *_to_tensor()])
+
+
+def _to_tensor() -> list[nn.Module]:
+    return [
+        v2.PILToTensor(),
+        v2.ToDtype(torch.float32, scale=True),
+        v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+        v2.ToPureTensor(),
+    ]
+
+
+def denormalize(images: Tensor) -> Tensor:
+    """Back to values from 0 to 1: (..., 3, H, W) -> (..., 3, H, W), for looking at what a model is given."""
+    mean, std = (images.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (images * std + mean).clamp(0, 1)

@@ -1,0 +1,130 @@
+"""What the tests of training share: runs in processes of their own, and comparisons of what they leave."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gcvit_edu.train import load, read_log
+from gcvit_edu.train.__main__ import main
+from gcvit_edu.train.checkpoint import checkpoints
+
+RECIPE = Path(__file__).parent / "_recipe_stripes.py"
+PATIENCE = 120  # seconds; a machine may be busy
+# What a clock or the system decides.
+UNREPEATABLE = {"seconds", "images_per_s", "data_s", "compute_s", "memory_mb"}
+
+# Real processes that can be killed, forked from one that has imported PyTorch: importing it takes seconds each time.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["_train", "torch._dynamo", "timm.data.mixup"])
+
+# ------------------------------------------------------------------------------------------------------ processes
+
+
+def command(out: Path, settings: list[str], *, resume: bool = False, recipe: Path = RECIPE) -> list[str]:
+    """What follows "python -m gcvit_edu.train"."""
+    return [str(recipe), "--out", str(out), "--set", *settings, *(["--resume"] if resume else [])]
+
+
+def _work(arguments: list[str], environment: dict[str, str], output: Path) -> None:
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    with output.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.exit(main(arguments))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running(arguments: list[str], outputs: Path, processes: int = 1) -> Iterator[list[BaseProcess]]:
+    """The processes of one run; what they print goes to files in `outputs`. All are gone afterwards."""
+    outputs.mkdir(exist_ok=True)
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(processes)}
+    started = []
+    try:
+        for rank in range(processes):
+            own = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} if processes > 1 else {}
+            process = _PROCESSES.Process(target=_work, args=(arguments, own, outputs / f"{rank}.txt"))
+            process.start()
+            started.append(process)
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.join()
+
+
+def finish(arguments: list[str], outputs: Path, processes: int = 1) -> list[str]:
+    """Run to the end without errors, and return what each process printed."""
+    with running(arguments, outputs, processes) as started:
+        for process in started:
+            process.join(PATIENCE)
+        printed = [(outputs / f"{rank}.txt").read_text() for rank in range(processes)]
+        assert [process.exitcode for process in started] == [0] * processes, printed
+        return printed
+
+
+def last_step(out: Path) -> int:
+    """The last step in the log, 0 where there is none yet."""
+    return max((entry["step"] for entry in read_log(out)), default=0) if (out / "log.jsonl").exists() else 0
+
+
+def signal_at(
+    step: int, out: Path, arguments: list[str], outputs: Path, processes: int = 1, how: int = signal.SIGKILL
+) -> list[int | None]:
+    """Start a run, send its processes a signal when the log has a step, and return their exit codes."""
+    with running(arguments, outputs, processes) as started:
+        end = time.monotonic() + PATIENCE
+        while last_step(out) < step:
+            alive = all(process.is_alive() for process in started) and time.monotonic() < end
+            assert alive, [path.read_text() for path in sorted(outputs.iterdir())]
+            time.sleep(0.002)
+        for process in started:
+            os.kill(process.pid, how)
+        for process in started:
+            process.join(PATIENCE)
+        return [process.exitcode for process in started]
+
+
+# ---------------------------------------------------------------------------------------------------- comparisons
+
+
+def differing(one: Any, other: Any, place: str = "") -> list[str]:
+    """Where two states differ, bit by bit; clocks are left out."""
+    if type(one) is not type(other):
+        return [place]
+    if isinstance(one, torch.Tensor):
+        same = one.shape == other.shape and one.dtype == other.dtype and torch.equal(one, other)
+        return [] if same else [place]
+    if isinstance(one, dict) and one.keys() == other.keys():
+        pairs = [(f".{key}", one[key], other[key]) for key in one if key not in UNREPEATABLE]
+    elif isinstance(one, list | tuple) and len(one) == len(other):
+        pairs = [(f"[{at}]", *pair) for at, pair in enumerate(zip(one, other, strict=True))]
+    else:
+        return [] if one == other else [place]
+    return [found for key, left, right in pairs for found in differing(left, right, place + key)]
+
+
+def final_state(out: Path) -> dict[str, Any]:
+    """The newest checkpoint."""
+    return load(checkpoints(out)[0])
+
+
+def history(out: Path) -> list[dict[str, Any]]:
+    """The log without the lines that say when the run was started."""
+    return [entry for entry in read_log(out) if entry["event"] != "start"]
