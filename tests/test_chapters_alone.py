@@ -78,6 +78,13 @@ def pip(python: str | Path, command: str) -> tuple[str | Path, ...]:
     return (python, "-m", "pip", command, "-q", "--no-deps")
 
 
+def install(wheel: Path, python: Path) -> None:
+    """Install the wheel into the environment of a Python that has no pip."""
+    # pip would otherwise take the package out of the environment that it runs in, before it fills the other.
+    spare = "--ignore-installed", "--prefix", python.parent.parent
+    run(*pip(sys.executable, "install"), *spare, wheel, cwd=wheel.parent)
+
+
 def colab(clone: Path) -> dict[str, str]:
     """Variables under which the repository's address leads to the clone, and nothing leads to a network."""
     return {
@@ -105,14 +112,22 @@ def test_this_python_has_no_package(python: Path, tmp_path: Path) -> None:
 
 
 def test_wheel_carries_the_data(wheel: Path, python: Path, tmp_path: Path) -> None:
-    run(*pip(sys.executable, "install"), "--prefix", python.parent.parent, wheel, cwd=tmp_path)
+    install(wheel, python)
     source = "from gcvit_edu.data import Emoji, load_photo; print(load_photo('cat').mode, Emoji('train')[0][0].mode)"
     assert run(python, "-c", source, cwd=tmp_path).strip() == "RGB RGBA"
 
 
+def test_installing_the_wheel_elsewhere_leaves_this_environment_alone(
+    wheel: Path, python: Path, tmp_path: Path
+) -> None:
+    before = run(sys.executable, "-c", WHERE, cwd=tmp_path)
+    install(wheel, python)
+    assert run(sys.executable, "-c", WHERE, cwd=tmp_path) == before
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 def test_chapter_runs_alone_with_the_wheel(chapter: Path, wheel: Path, python: Path, tmp_path: Path) -> None:
-    run(*pip(sys.executable, "install"), "--prefix", python.parent.parent, wheel, cwd=tmp_path)
+    install(wheel, python)
     run(python, EXECUTE, alone(chapter, tmp_path), cwd=tmp_path)
 
 
