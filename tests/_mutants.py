@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from _mutants_train import TRAINING
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -333,6 +335,7 @@ LATER_CHAPTERS = (
 )
 
 MUTANTS = (
+    *(mutant for file, tests, *named in TRAINING for mutant in changes(file, tests, *named)),
     *WINDOWS,
     *POSITION,
     *ATTENTION,

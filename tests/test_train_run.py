@@ -240,6 +240,15 @@ def test_before_any_checkpoint_there_is_none_to_name(tmp_path: Path) -> None:
         train(copied_recipe(make_data), CONFIG, tmp_path)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_bad_picture_is_named_also_by_a_worker(
+    workers: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = Path(__file__).with_name("_recipe_bad_picture.py")
+    said = errors(command(tmp_path, [f"workers={workers}"], recipe=recipe), capsys)
+    assert said.endswith("the picture cats/7.png cannot be read\n")
+
+
 def test_pictures_left_out_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def make_data(config: TrainConfig) -> tuple:
         training = Stripes(32, 32, 0)

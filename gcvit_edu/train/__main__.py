@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: Exception, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    message = str(error).strip().splitlines()[-1]  # an error in a worker comes with its traceback
+    print(f"error: {message}", file=sys.stderr)
     return code
 
 

@@ -1,9 +1,13 @@
 """How fast a run is and where its time goes."""
 
-import resource
 import sys
 import time
 from dataclasses import dataclass
+
+try:
+    import resource
+except ImportError:  # Windows does not tell a process its peak memory
+    resource = None
 
 import torch
 from torch import nn
@@ -30,12 +34,14 @@ def operations_per_image(model: nn.Module, config: TrainConfig) -> float:
     return 6.0 * count(model, image).multiply_adds
 
 
-def memory_mb(device: torch.device) -> float:
-    """Most memory in use so far, in MB: of the GPU, or of this process."""
+def memory_mb(device: torch.device) -> float | None:
+    """Most memory in use so far, in MB: of the GPU, or of this process; None where the system does not say."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
+        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    if resource is None:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
 @dataclass
@@ -73,7 +79,7 @@ class Stopwatch:
         self.last = now
         self.steps += 1
 
-    def read(self, place: Place) -> dict[str, float]:
+    def read(self, place: Place) -> dict[str, float | None]:
         """Means since the last reading, as the log has them; then begin again."""
         seconds = self.waited + self.computed
         rate = self.images * self.steps / seconds
@@ -81,7 +87,7 @@ class Stopwatch:
             "images_per_s": round(rate, 2),
             "data_s": round(self.waited / self.steps, 5),
             "compute_s": round(self.computed / self.steps, 5),
-            "memory_mb": round(memory_mb(place.device), 1),
+            "memory_mb": memory_mb(place.device),
         }
         if self.operations and self.peak:
             values["mfu"] = round(rate * self.operations / self.peak, 4)
