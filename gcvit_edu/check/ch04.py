@@ -117,7 +117,7 @@ def pointwise_factor(answer: float) -> Verdict:
     if abs(answer - 0.67) < 0.03:
         return not_yet("That is the GELU's factor.")
     if abs(answer - 0.5) < 0.03:
-        return not_yet("That is the gates' factor.")
+        return not_yet("That is the gates' factor (or did you use .sum()? Take a random direction).")
     if 0.07 < answer < 0.12:
         return not_yet("That is the factor of the whole block.")
     return not_yet(f"{answer:.2f} is not it. Measure one nn.Conv2d(64, 64, 1, bias=False) alone, several times.")

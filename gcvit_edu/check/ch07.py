@@ -186,7 +186,7 @@ def fewest_cells(answer: int) -> Verdict:
     if answer == 4:
         return not_yet("That is the upper left corner: two cells along each axis. Look at the other border.")
     if answer == 2:
-        return not_yet("Count both axes: the number is a square. And look at the very last row.")
+        return not_yet("Count both axes and multiply. And look at the very last row and column.")
     if answer == 0:
         return not_yet("Every token is seen: follow the pooling, which lets token t reach all i with |t - 2i| <= 1.")
     if answer in (9, 16):
