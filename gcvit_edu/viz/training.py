@@ -33,8 +33,8 @@ def learning_curves(logs: Mapping[str, Path | str], *, height: float = 3.0) -> N
         left.plot(*_line(epochs, f"{prefix}loss"), color=colour, linestyle="--", linewidth=1.4)
         numbers, accuracy = _line(epochs, f"{prefix}top1")
         right.plot(numbers, [100 * share for share in accuracy], color=colour, label=name)
-    left.set_ylabel("loss: training solid, held out dashed")
-    right.set_ylabel("held-out top-1 accuracy, %")
+    left.set_ylabel("loss (held out: dashed)")
+    right.set_ylabel("held-out accuracy, %")
     for ax in (left, right):
         ax.set_xlabel("epoch")
         ax.grid(axis="y", color="#DDDDDD", linewidth=0.8)
