@@ -112,3 +112,27 @@ def test_maps_with_negative_values_have_zero_in_the_middle() -> None:
     signed, positive = (ax.images[0].get_clim() for ax in plt.gcf().axes[:2])
     assert signed == (-3.0, 3.0)
     assert positive == (0.0, 3.0)
+
+
+def test_bar_panels_share_names_and_scale() -> None:
+    viz.bar_panels({"one": {"a": 1.0, "b": 2.0}, "two": {"a": 3.0, "b": 4.0}}, label="things", fmt="{:.1f}")
+    left, right = plt.gcf().axes
+    assert titles() == ["one", "two"]
+    assert [text.get_text() for text in right.texts] == ["3.0", "4.0"]
+    assert left.get_xlim() == right.get_xlim()
+    assert left.patches[0].get_width() == 1.0
+
+
+def test_padding_is_drawn_up_to_whole_windows() -> None:
+    viz.padding_on_photo({"odd": (Image.new("RGB", (30, 20)), 4, 3)}, columns=1)
+    padded, mapped = plt.gca().patches
+    assert (padded.get_width(), padded.get_height()) == (36, 24)  # three and two windows of 12 pixels
+    assert (mapped.get_width(), mapped.get_height()) == (32, 20)  # whole tokens of 4 pixels
+
+
+def test_cells_of_a_query_cover_their_parts_and_the_middle_is_framed() -> None:
+    viz.cells_on_photo({"one": (Image.new("RGB", (30, 30)), [(0, 10), (10, 20), (20, 30)], [(0, 30)])}, columns=1)
+    *cells, middle = plt.gca().patches
+    assert [cell.get_bbox().bounds for cell in cells] == [(0, 0, 30, 10), (0, 10, 30, 10), (0, 20, 30, 10)]
+    assert middle.get_bbox().bounds == (0, 10, 30, 10)
+    assert not middle.get_fill()

@@ -91,7 +91,7 @@ def local_and_global(image: Image.Image, stride: int, window: int) -> None:
     step = stride * window
     left, right = panels(2, 2, 3.2, PHOTO_DPI)
     for ax, title in ((left, "local: each window asks itself"), (right, "global: the whole image asks")):
-        ax.imshow(_faded(image), cmap="gray", vmin=0, vmax=1)
+        ax.imshow(faded(image), cmap="gray", vmin=0, vmax=1)
         _grid(ax, image.width, image.height, step, 1.0)
         ax.set_title(title)
         ax.set_axis_off()
@@ -99,8 +99,8 @@ def local_and_global(image: Image.Image, stride: int, window: int) -> None:
     cell_x, cell_y = image.width / window, image.height / window
     for row in range(window):
         for column in range(window):
-            left.add_patch(_cell(x + column * stride, y + row * stride, stride, stride, LOCAL))
-            right.add_patch(_cell(column * cell_x, row * cell_y, cell_x, cell_y, GLOBAL))
+            left.add_patch(cell_patch(x + column * stride, y + row * stride, stride, stride, LOCAL))
+            right.add_patch(cell_patch(column * cell_x, row * cell_y, cell_x, cell_y, GLOBAL))
     right.add_patch(Rectangle((x, y), step, step, fill=False, edgecolor=LOCAL, linewidth=2.5, zorder=4))
 
 
@@ -127,7 +127,7 @@ def attention_on_photo(
     for ax, (title, (weights, (row, column))) in zip(axes, views.items(), strict=True):
         values = as_array(weights)
         step_y, step_x = image.height / values.shape[0], image.width / values.shape[1]
-        ax.imshow(_faded(image), cmap="gray", vmin=0, vmax=1, extent=(0, image.width, image.height, 0))
+        ax.imshow(faded(image), cmap="gray", vmin=0, vmax=1, extent=(0, image.width, image.height, 0))
         shade = LOCAL_MAP(values / values.max())
         shade[..., 3] = 0.9 * np.sqrt(values / values.max())  # small weights leave the photograph visible
         ax.imshow(shade, extent=(0, image.width, image.height, 0), interpolation="nearest")
@@ -155,7 +155,7 @@ def fields_on_photo(
     """
     for ax, (title, field) in zip(panels(len(fields), columns, panel_height, PHOTO_DPI), fields.items(), strict=True):
         values = as_array(field).astype(float)
-        ax.imshow(_faded(image), cmap="gray", vmin=0, vmax=1)
+        ax.imshow(faded(image), cmap="gray", vmin=0, vmax=1)
         decades = np.log10(np.where(values > 0, values, 1) / values.max()).clip(-6, 0)
         shade = GLOBAL_MAP(1 + decades / 6)
         shade[..., 3] = values > 0
@@ -171,12 +171,13 @@ def _grid(ax: Axes, width: int, height: int, step: int, linewidth: float) -> Non
         ax.axhline(min(y, height), color="white", linewidth=linewidth)
 
 
-def _faded(image: Image.Image) -> np.ndarray:
+def faded(image: Image.Image) -> np.ndarray:
     """A light grey version, on which colours can be read."""
     return np.asarray(image.convert("L")) / 255 * 0.5 + 0.5
 
 
-def _cell(x: float, y: float, width: float, height: float, colour: str) -> Rectangle:
+def cell_patch(x: float, y: float, width: float, height: float, colour: str) -> Rectangle:
+    """A part of a picture, framed and lightly filled; in pixels."""
     return Rectangle(
         (x, y), width, height, facecolor=(*to_rgb(colour), 0.22), edgecolor=colour, linewidth=1.0, zorder=3
     )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from gcvit_edu.viz.photos import _cell, _faded
+from gcvit_edu.viz.photos import cell_patch, faded
 from gcvit_edu.viz.style import GLOBAL, GREY, LOCAL, PHOTO_DPI, lighten, panels, styled
 
 
@@ -57,10 +57,10 @@ def cells_on_photo(
     for ax, (title, (image, rows, cols)) in zip(
         panels(len(views), columns, panel_height, PHOTO_DPI), views.items(), strict=True
     ):
-        ax.imshow(_faded(image), cmap="gray", vmin=0, vmax=1, extent=(0, image.width, image.height, 0))
+        ax.imshow(faded(image), cmap="gray", vmin=0, vmax=1, extent=(0, image.width, image.height, 0))
         for top, bottom in rows:
             for left, right in cols:
-                ax.add_patch(_cell(left, top, right - left, bottom - top, GLOBAL))
+                ax.add_patch(cell_patch(left, top, right - left, bottom - top, GLOBAL))
         (top, bottom), (left, right) = rows[len(rows) // 2], cols[len(cols) // 2]
         middle = {"fill": False, "edgecolor": GLOBAL, "linewidth": 3, "zorder": 4}
         ax.add_patch(Rectangle((left, top), right - left, bottom - top, **middle))
