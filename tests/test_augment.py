@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.transforms import v2
 
 from gcvit_edu.data import Augmented, Emoji, OnRandomColour, Scenes
-from gcvit_edu.data.augment import seeded
+from gcvit_edu.data.augment import OnScene, seeded
 
 PIPELINE = v2.Compose(
     [
@@ -146,3 +146,40 @@ def test_a_random_colour_is_behind_the_picture_only() -> None:
 def test_negative_epochs_are_refused() -> None:
     with pytest.raises(ValueError, match="epoch=-1, but epochs are counted from 0"):
         Augmented(Numbers(), draws).set_epoch(-1)
+
+
+def test_on_scene_shows_the_whole_picture_somewhere_on_a_background() -> None:
+    red = Image.new("RGBA", (64, 64), (255, 0, 0, 255))
+    to_scene = OnScene(96, (20, 40))
+    corners, backgrounds = set(), set()
+    for key in range(40):
+        with seeded(key):
+            scene, label = to_scene(red, 7)
+        assert (scene.size, scene.mode, label) == ((96, 96), "RGB", 7)
+        values = np.array(scene)
+        rows, columns = (np.flatnonzero((values == (255, 0, 0)).all(-1).any(axis)) for axis in (1, 0))
+        assert 20 <= len(rows) == len(columns) <= 40
+        assert (values[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] == (255, 0, 0)).all()
+        corners.add((rows[0], columns[0]))
+        backgrounds.add(values[0, 0].tobytes())
+    assert len(corners) > 30
+    assert len(backgrounds) > 20
+    with seeded(39):
+        assert np.array_equal(np.array(to_scene(red, 7)[0]), values), "a function of the seed"
+
+
+@pytest.mark.parametrize("sides", [(3, 20), (30, 20), (20, 97)])
+def test_on_scene_refuses_pictures_that_do_not_fit(sides: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=r"sides=.* scene's size=96"):
+        OnScene(96, sides)
+
+
+@pytest.mark.parametrize(("white", "least", "most"), [(0.0, 0, 0), (0.5, 30, 70), (1.0, 100, 100)])
+def test_some_pictures_are_on_white(white: float, least: int, most: int) -> None:
+    nothing = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+    found = []
+    for key in range(100):
+        with seeded(key):
+            found.append(OnRandomColour(white)(nothing).getpixel((0, 0)))
+    assert least <= found.count((255, 255, 255)) <= most
+    assert len(set(found)) > (100 - most) / 2

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from gcvit_edu.data import crop_to, load_photo, normalize, photo_names, published_figures
-from gcvit_edu.data.files import data_folder
+from gcvit_edu.files import data_folder
 from gcvit_edu.zoo import VARIANTS
 
 PHOTOS = Path(__file__).parents[1] / "data" / "photos"

@@ -207,6 +207,7 @@ LEVELS = {
     "position": 0,
     "layers": 0,
     "inputs": 0,
+    "files": 0,
     "attention": 1,
     "query": 1,
     "stem": 1,

@@ -11,6 +11,7 @@ from gcvit_edu.train import load_recipe
 from gcvit_edu.train.samples import attribute_of, check_classes
 
 pytest.importorskip("gcvit_edu.data.augment")
+EMOJI = load_recipe("emoji_nano").config
 
 
 def test_emoji_nano_has_held_out_emoji_on_white_and_others_augmented() -> None:
@@ -34,6 +35,11 @@ def test_emoji_nano_has_held_out_emoji_on_white_and_others_augmented() -> None:
     )  # 1, less the mean, over the deviation
     vendors = recipe.make_data(replace(recipe.config, holdout="twitter"))
     assert {drawing.vendor for drawing in attribute_of(vendors[1], "drawings")} == {"twitter"}
+
+
+def test_emoji_nano_refuses_a_share_of_white_that_is_none() -> None:
+    with pytest.raises(ValueError, match=r"white=1.5 must be a probability"):
+        replace(EMOJI, white=1.5)
 
 
 def test_emoji_nano_trains_the_small_network() -> None:
@@ -61,3 +67,24 @@ def test_folder_leaves_bad_pictures_out_when_told(tmp_path: Path) -> None:
     assert held_out[5][1] == 1
     with pytest.raises(ValueError, match=r"dogs/1\.png cannot be read"):
         recipe.make_data(replace(config, bad_images="raise"))[0][4]
+
+
+def test_scenes_nano_puts_training_emoji_into_new_scenes_and_held_out_ones_into_fixed() -> None:
+    recipe = load_recipe("scenes_nano")
+    training, held_out = recipe.make_data(recipe.config)
+    assert (len(training), len(held_out)) == (len(load_recipe("emoji_nano").make_data(EMOJI)[0]), 1000)
+    codes = [
+        {drawing.code for drawing in attribute_of(one, "emoji" if one is held_out else "dataset").drawings}
+        for one in (training, held_out)
+    ]
+    assert codes[0].isdisjoint(codes[1])
+    for which, samples in {"training": training, "validation": held_out}.items():
+        check_classes(samples, recipe.config, which)
+        image, label = samples[3]
+        assert (image.shape, image.dtype, type(image)) == ((3, 64, 64), torch.float32, torch.Tensor)
+        assert label in range(13)
+    first, fixed = training[3][0], held_out[3][0]
+    training.set_epoch(1)
+    held_out.set_epoch(1)
+    assert not torch.equal(first, training[3][0])
+    assert torch.equal(fixed, held_out[3][0])

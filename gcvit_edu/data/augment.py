@@ -11,6 +11,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
+from gcvit_edu.data.compose import Draws, background, paste
 from gcvit_edu.data.emoji import on_colour
 
 
@@ -71,12 +72,53 @@ class Augmented(Dataset[Any]):
 
 
 class OnRandomColour(v2.Transform):
-    """A picture with transparency -> the same in RGB, on a plain background of a random colour; labels pass."""
+    """A picture with transparency -> the same in RGB, on a plain background of a random colour; labels pass.
+
+    Args:
+        white: probability that the colour is white.
+    """
+
+    def __init__(self, white: float = 0.0) -> None:
+        super().__init__()
+        self.white = white
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """The colour, drawn once for all parts of an item."""
+        if torch.rand(()) < self.white:
+            return {"colour": (255, 255, 255)}
         return {"colour": torch.randint(256, (3,)).tolist()}
 
     def transform(self, part: Any, params: dict[str, Any]) -> Any:
         """One part of an item."""
         return on_colour(part, params["colour"]) if isinstance(part, Image.Image) else part
+
+
+class OnScene(v2.Transform):
+    """A picture with transparency -> an RGB scene with it somewhere, made as Scenes makes its own; labels pass.
+
+    Args:
+        size: sides of the scene, in pixels.
+        sides: the smallest and the largest side of the picture in it, in pixels.
+
+    Raises:
+        ValueError: if the picture would be larger than the scene.
+    """
+
+    def __init__(self, size: int, sides: tuple[int, int]) -> None:
+        super().__init__()
+        if not 4 <= sides[0] <= sides[1] <= size:
+            raise ValueError(f"sides={sides} must rise, from 4 pixels or more to the scene's size={size} or less")
+        self.size, self.sides = size, sides
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """What the scene follows from, drawn once for all parts of an item."""
+        return {"key": torch.randint(2**31, (2,)).tolist()}
+
+    def transform(self, part: Any, params: dict[str, Any]) -> Any:
+        """One part of an item."""
+        if not isinstance(part, Image.Image):
+            return part
+        draws = Draws(*params["key"])
+        canvas, side = background(draws, self.size), draws.between(*self.sides)
+        paste(canvas, part, draws.between(0, self.size - side), draws.between(0, self.size - side), side)
+        return Image.fromarray(canvas)

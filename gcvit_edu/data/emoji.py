@@ -11,7 +11,7 @@ from typing import Any, Literal
 from PIL import Image
 from torch.utils.data import Dataset
 
-from gcvit_edu.data.files import data_folder
+from gcvit_edu.files import data_folder
 
 
 @dataclass(frozen=True)

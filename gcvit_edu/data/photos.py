@@ -4,7 +4,7 @@ import json
 
 from PIL import Image
 
-from gcvit_edu.data.files import data_folder
+from gcvit_edu.files import data_folder
 
 
 def photo_names() -> list[str]:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from gcvit_edu.data.files import data_folder
+from gcvit_edu.files import data_folder
 
 
 def published_figures(subject: str) -> Any:

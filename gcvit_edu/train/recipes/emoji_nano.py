@@ -23,9 +23,15 @@ class EmojiConfig(TrainConfig):
     Args:
         holdout: what training never sees: "emoji" for one fifth of the emoji,
             or a vendor's name for all its drawings.
+        white: share of the training pictures that are on white, as all held-out ones are; the rest is on colours.
     """
 
     holdout: str = "emoji"
+    white: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("white", 0 <= self.white <= 1, "be a probability, from 0 to 1")
 
 
 CONFIG = EmojiConfig(
@@ -33,19 +39,20 @@ CONFIG = EmojiConfig(
     num_classes=13,
     image_size=64,
     drop_path_rate=0.1,
-    epochs=200,
-    batch_size=128,
-    lr=2e-3,
+    epochs=120,
+    batch_size=64,
+    lr=1e-3,
     warmup_epochs=5.0,
     mixup=0.2,
     cutmix=1.0,
-    mix_prob=0.5,
-    crop_scale=(0.4, 1.0),
-    randaugment_ops=2,
+    mix_prob=0.3,
+    crop_scale=(0.6, 1.0),
+    randaugment_ops=1,
     randaugment_magnitude=9,
-    erasing=0.25,
+    erasing=0.1,
     ema_decay=0.998,
-    snapshot_epochs=(0, 1, 2, 5, 10, 20, 50, 100, 150, 200),
+    eval_every=5,
+    snapshot_epochs=(0, 1, 2, 5, 10, 20, 40, 80, 120),
 )
 
 
@@ -55,7 +62,7 @@ def make_data(config: EmojiConfig) -> tuple[Samples, Samples]:
     from gcvit_edu.data.augment import Augmented, OnRandomColour
     from gcvit_edu.data.emoji import on_colour
 
-    train = v2.Compose([OnRandomColour(), train_transform(config)])
+    train = v2.Compose([OnRandomColour(config.white), train_transform(config)])
     held_out = v2.Compose([v2.Lambda(on_colour, Image.Image), validation_transform(config)])
     return (
         Augmented(Emoji("train", holdout=config.holdout), train, seed=config.seed),

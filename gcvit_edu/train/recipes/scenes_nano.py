@@ -1,0 +1,59 @@
+"""GC ViT nano on scenes: one emoji somewhere on a photograph, a gradient or a colour; 13 classes, 64 pixels.
+
+Its validation scenes show the held-out emoji of emoji_nano, with masks that say where they are.
+
+Expected accuracy: not yet measured.
+Expected time: not yet measured.
+Hardware: two CPU cores.
+"""
+
+from typing import Any
+
+from torch import Tensor
+from torchvision.transforms import v2
+
+from gcvit_edu.train.config import TrainConfig
+from gcvit_edu.train.recipe import make_model as make_model
+from gcvit_edu.train.samples import Samples
+from gcvit_edu.train.transforms import train_transform, validation_transform
+
+SIDES = 24, 56  # of an emoji, in pixels
+SCENES = 1000  # for validation
+
+CONFIG = TrainConfig(
+    model="nano",
+    num_classes=13,
+    image_size=64,
+    drop_path_rate=0.1,
+    epochs=120,
+    batch_size=64,
+    lr=1e-3,
+    warmup_epochs=5.0,
+    mixup=0.2,
+    cutmix=1.0,
+    mix_prob=0.3,
+    crop_scale=(0.6, 1.0),
+    randaugment_ops=1,
+    randaugment_magnitude=9,
+    erasing=0.1,
+    ema_decay=0.998,
+    eval_every=5,
+)
+
+
+def make_data(config: TrainConfig) -> tuple[Samples, Samples]:
+    """The training emoji in new scenes at each epoch, augmented, and fixed scenes of held-out emoji."""
+    from gcvit_edu.data import Emoji, Scenes
+    from gcvit_edu.data.augment import Augmented, OnScene
+
+    train = v2.Compose([OnScene(config.image_size, SIDES), train_transform(config)])
+    validate = validation_transform(config)
+
+    def with_class(image: Tensor, target: dict[str, Any]) -> tuple[Tensor, int]:
+        return validate(image), int(target["labels"][0])
+
+    held_out = Scenes(SCENES, split="test", most=1, size=config.image_size, sides=SIDES)
+    return (
+        Augmented(Emoji("train"), train, seed=config.seed),
+        Augmented(held_out, with_class, seed=config.seed),
+    )
