@@ -28,7 +28,7 @@ TRAINING = (
         "gcvit_edu/train/samples.py",
         "test_train_data.py",
         ("generator-of-the-loader", "generator=torch.Generator(),", "generator=None,"),
-        ("epoch-of-the-pictures", "samples.set_epoch(parts.epoch)", "pass"),
+        ("epoch-of-the-pictures", "set_epoch(parts.epoch)", "pass"),
         ("range-of-labels", "labels >= config.num_classes", "labels > config.num_classes"),
     ),
     (
@@ -79,7 +79,7 @@ TRAINING = (
         "gcvit_edu/train/loop.py",
         "test_train_resume.py::test_killed_and_resumed_equals_never_killed",
         ("log-of-steps-done-again", "if place.first:\n        cut_log", "if not place.first:\n        cut_log"),
-        ("batch-to-go-on-with", "config.seed, epoch, first\n", "config.seed, epoch\n"),
+        ("batch-to-go-on-with", "epoch=epoch, first=first", "epoch=epoch"),
     ),
     (
         "gcvit_edu/train/run.py",
@@ -94,7 +94,7 @@ TRAINING = (
         "gcvit_edu/train/checkpoint.py",
         "test_train_checkpoint.py",
         ("sync-before-the-rename", "os.fsync(file.fileno())", "pass"),
-        ("write-in-place", 'path.with_name(path.name + ".writing")', "path"),
+        ("write-in-place", "path.with_name(path.name + _HALF)", "path"),
         ("checksums", "if damaged is None:", "if True:"),
         ("newest-first", "reverse=True", "reverse=False"),
         ("left-half-written", "beside.unlink(missing_ok=True)", "pass"),

@@ -1,6 +1,7 @@
 """One process or several (torchrun): who am I, and what do all of us have together."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,10 +80,22 @@ def gather(value: Any) -> list[Any]:
     return everyone
 
 
-def from_first(value: Any) -> Any:
-    """What the first process has."""
-    if not distributed.is_initialized():
-        return value
-    box = [value]
-    distributed.broadcast_object_list(box)
-    return box[0]
+def by_first(work: Callable[[], Any]) -> Any:
+    """What a function returns in the first process, which alone calls it; the others wait.
+
+    Raises:
+        ValueError: in every process, if the function raises it.
+        OSError: likewise.
+    """
+    box: list[Any] = [None, None]
+    if place_in_world()[0] == 0:
+        try:
+            box[0] = work()
+        except (ValueError, OSError) as error:
+            box[1] = error
+    if distributed.is_initialized():
+        distributed.broadcast_object_list(box)
+    result, problem = box
+    if problem is not None:
+        raise problem
+    return result
