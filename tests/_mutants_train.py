@@ -30,6 +30,18 @@ TRAINING = (
         ("generator-of-the-loader", "generator=torch.Generator(),", "generator=None,"),
         ("epoch-of-the-pictures", "set_epoch(parts.epoch)", "pass"),
         ("range-of-labels", "labels >= config.num_classes", "labels > config.num_classes"),
+        ("classes-of-both-sets", "if one != other:", "if False:"),
+    ),
+    (
+        "gcvit_edu/train/samples.py",
+        "test_train_resume.py::test_sigterm_to_all_processes_of_a_run_at_once",
+        ("sigterm-to-a-worker", "lambda *_: signal.alarm(GRACE)", "signal.SIG_DFL"),
+    ),
+    (
+        "gcvit_edu/train/dist.py",
+        "test_train_run.py",
+        ("error-of-the-first-process", "box[1] = error", "raise error"),
+        ("buffers-of-each-process", "distributed.broadcast(value, 0)", "pass"),
     ),
     (
         "gcvit_edu/train/metrics.py",
@@ -97,11 +109,14 @@ TRAINING = (
         ("write-in-place", "path.with_name(path.name + _HALF)", "path"),
         ("checksums", "if damaged is None:", "if True:"),
         ("newest-first", "reverse=True", "reverse=False"),
+        ("best-as-a-last-resort", "*folder.glob(BEST)", ""),
+        ("damaged-in-the-way", 'path.rename(path.with_name(path.name + ".damaged"))', "pass"),
         ("left-half-written", "beside.unlink(missing_ok=True)", "pass"),
     ),
     (
         "gcvit_edu/train/log.py",
         "test_train_log.py",
+        ("full-disk-once-more", "if error is None:", "if True:"),
         ("epochs-done-again", 'entry["epoch"] <= closed', 'entry["epoch"] <= closed + 1'),
         ("flush-of-the-log", "self.file.flush()", "pass"),
     ),
@@ -111,6 +126,7 @@ TRAINING = (
         ("best-so-far", "top1 > run.best, max", "top1 < run.best, max"),
         ("last-epoch-validated", "or epoch == config.epochs", ""),
         ("loss-of-an-epoch", "run.loss_sum.zero_()", "pass"),
+        ("finite-validation", "if not math.isfinite(scores.loss):", "if False:"),
     ),
     (
         "gcvit_edu/train/config.py",

@@ -12,11 +12,23 @@ from _train import PATIENCE, RECIPE, command, final_state, finish, history, long
 from safetensors.torch import load_file
 from torch import nn
 
-from gcvit_edu.train import NonFiniteLoss, TrainConfig, changed, load, load_recipe, read_log, recipe_names, train
+from gcvit_edu.train import (
+    NonFiniteLoss,
+    Place,
+    TrainConfig,
+    changed,
+    evaluate,
+    load,
+    load_recipe,
+    read_log,
+    recipe_names,
+    train,
+)
 from gcvit_edu.train.__main__ import BAD_INPUT, NON_FINITE, main
 from gcvit_edu.train.checkpoint import BEST, checkpoints
 from gcvit_edu.train.recipe import Recipe
 from gcvit_edu.train.recipe import make_model as make_named_model
+from gcvit_edu.train.samples import validation_batches
 
 SHORT = ["epochs=1", "warmup_epochs=0"]
 
@@ -117,6 +129,25 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     assert sum(map(sum, their_scores["confusion"])) == their_scores["samples"] == 61  # odd: the shares differ
     assert their_scores["train_loss"] == pytest.approx(its_scores["train_loss"], abs=1e-4)
     assert their_scores["loss"] == pytest.approx(its_scores["loss"], abs=1e-3)
+
+
+def test_the_scores_are_those_of_the_model_that_is_saved(tmp_path: Path) -> None:
+    """Also where each process gathers means of its own, as batch norms do."""
+    recipe = longer_recipe(
+        tmp_path,
+        """
+        def make_model(config):
+            pool = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())
+            return nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3), pool)
+        """,
+    )
+    out, held_out = tmp_path / "out", Stripes(61, 32, CONFIG.seed + 1)
+    finish(command(out, SHORT, recipe=recipe), tmp_path / "printed", processes=2)
+    model, alone = load_recipe(str(recipe)).make_model(CONFIG), Place(0, 1, torch.device("cpu"))
+    for part, name in (("model", "loss"), ("average", "ema_loss")):
+        model.load_state_dict(final_state(out)[part])
+        found = evaluate(model, validation_batches(held_out, CONFIG, alone), 3, alone)
+        assert history(out)[-1][name] == pytest.approx(found.loss, rel=1e-5)
 
 
 def test_a_full_disk_of_the_first_process_is_said_by_all(tmp_path: Path) -> None:

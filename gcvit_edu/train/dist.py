@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,13 @@ def sum_over_ranks(values: Tensor) -> Tensor:
     if distributed.is_initialized():
         distributed.all_reduce(values)
     return values
+
+
+def buffers_of_first(model: nn.Module) -> None:
+    """Give every process the first one's buffers, in place: each has seen other pictures with its batch norms."""
+    if distributed.is_initialized():
+        for value in model.buffers():
+            distributed.broadcast(value, 0)
 
 
 def gather(value: Any) -> list[Any]:

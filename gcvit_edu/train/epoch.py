@@ -9,7 +9,7 @@ import torch
 
 from gcvit_edu.train.checkpoint import write_atomically
 from gcvit_edu.train.config import TrainConfig
-from gcvit_edu.train.dist import Place
+from gcvit_edu.train.dist import Place, buffers_of_first
 from gcvit_edu.train.log import Log
 from gcvit_edu.train.metrics import Scores, evaluate
 from gcvit_edu.train.run import Run, save_run, weights_as_bytes
@@ -65,6 +65,7 @@ def validate(run: Run, validation: Samples, config: TrainConfig, place: Place) -
     found = {}
     for which, network in {"": run.model, "ema_": run.average}.items():
         if network is not None:
+            buffers_of_first(network)  # which are those that are saved
             with torch.autocast(place.device.type, torch.bfloat16, enabled=config.amp):
                 batches = validation_batches(validation, config, place)
                 found[which] = evaluate(network, batches, config.num_classes, place)
