@@ -116,7 +116,7 @@ TRAINING = (
     (
         "gcvit_edu/train/log.py",
         "test_train_log.py",
-        ("full-disk-once-more", "if error is None:", "if True:"),
+        ("full-disk-once-more", "raise cannot_write(self.path, closing) from closing", "raise"),
         ("epochs-done-again", 'entry["epoch"] <= closed', 'entry["epoch"] <= closed + 1'),
         ("flush-of-the-log", "self.file.flush()", "pass"),
     ),

@@ -83,9 +83,8 @@ class Log:
         try:
             if self.file is not None:
                 self.file.close()
-        except OSError as closing:
-            if error is None:  # else it is the full disk once more, and write has said so with the file's name
-                raise cannot_write(self.path, closing) from closing
+        except OSError as closing:  # also when write has failed: the file then tries once more
+            raise cannot_write(self.path, closing) from closing
 
     def write(self, event: str, step: int, values: Mapping[str, Any]) -> None:
         """One line of JSON; numbers go to TensorBoard, too.
