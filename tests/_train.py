@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,9 +36,17 @@ def command(out: Path, settings: list[str], *, resume: bool = False, recipe: Pat
     return [str(recipe), "--out", str(out), "--set", *settings, *(["--resume"] if resume else [])]
 
 
+def longer_recipe(folder: Path, code: str) -> Path:
+    """The stripes recipe with more code at its end, as a file of its own."""
+    path = folder / "recipe.py"
+    path.write_text(RECIPE.read_text(encoding="utf-8") + "\n\n" + textwrap.dedent(code), encoding="utf-8")
+    return path
+
+
 def _work(arguments: list[str], environment: dict[str, str], output: Path) -> None:
     os.environ.update(environment)
     torch.set_num_threads(1)
+    multiprocessing.set_start_method("fork", force=True)  # for the workers; a recipe of a test is no module to import
     with output.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

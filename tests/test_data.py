@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
-from gcvit_edu.data import crop_to, load_photo, normalize, photo_names, published_figures
+from gcvit_edu.data import Photos, crop_to, load_photo, normalize, photo_names, published_figures
 from gcvit_edu.files import data_folder
 from gcvit_edu.zoo import VARIANTS
 
@@ -22,7 +25,9 @@ def test_every_photo_is_the_one_that_the_manifest_describes() -> None:
         data = (PHOTOS / f"{name}.jpg").read_bytes()
         assert hashlib.sha256(data).hexdigest() == entry["sha256"], name
         assert [load_photo(name).height, load_photo(name).width] == entry["size"]
+        assert entry["title"]
         assert entry["author"]
+        assert re.fullmatch(r"\w+\.(png|jpg) of [\w-]+==[\d.]+", entry["source"])
         assert entry["origin"].startswith("https://")
         assert entry["licence"] in {"public domain", "CC0-1.0", "CC-BY-2.0"}
 
@@ -33,6 +38,22 @@ def test_readme_names_every_author() -> None:
     for name, entry in manifest.items():
         author = entry["author"].split(" (")[0]
         assert f"| {name} | {author} | {entry['licence']} |" in readme
+
+
+def test_photos_are_those_of_load_photo_with_what_the_manifest_says() -> None:
+    manifest = json.loads((PHOTOS / "photos.json").read_text(encoding="utf-8"))
+    photos = Photos()
+    assert len(photos) == 5
+    assert [photo.name for photo in photos.photos] == photo_names() == list(manifest)
+    for picture, photo in photos:  # ends, as a list does
+        assert (picture.mode, picture.height, picture.width) == ("RGB", *photo.size)
+        assert picture.tobytes() == load_photo(photo.name).tobytes()
+        assert {**asdict(photo), "size": list(photo.size)} == {"name": photo.name, **manifest[photo.name]}
+    assert photos[-1][1].name == "flower"
+    with pytest.raises(IndexError):
+        photos[5]
+    again = DataLoader(photos, batch_size=None, num_workers=1)
+    assert [(picture.tobytes(), photo) for picture, photo in again] == [(one.tobytes(), photo) for one, photo in photos]
 
 
 def test_unknown_names_are_refused() -> None:

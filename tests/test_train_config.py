@@ -27,6 +27,9 @@ REFUSALS = [
     ({"device": "gpu"}, "device='gpu' must be 'auto', 'cpu' or 'cuda'"),
     ({"bad_images": "ignore"}, "bad_images='ignore' must be 'raise' or 'skip'"),
     ({"snapshot_epochs": (0, 200)}, r"snapshot_epochs=(0, 200) must lie between 0 and epochs=100; [200] do not"),
+    ({"lr": float("inf")}, "lr=inf must be finite"),
+    ({"betas": (0.9, float("nan"))}, "betas=nan must be finite"),
+    ({"seed": 2**32}, "seed=4294967296 must be below 2**32"),
     ({"amp": 1}, "amp=1 must be of type bool"),
 ]
 
@@ -53,6 +56,11 @@ def test_the_command_line_changes_values_of_every_type() -> None:
     assert asdict(found) == asdict(Own()) | expected
     assert isinstance(found, Own)
     assert isinstance(found.clip_norm, float)
+
+
+def test_what_looks_like_a_number_can_be_a_name() -> None:
+    assert changed(Own(), ["holdout=2024"]).holdout == "2024"
+    assert changed(Own(), ["holdout='2024'"]).holdout == "2024"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from gcvit_edu.data.folder import BadImage, Folder
 from gcvit_edu.train import Place, evaluate
 from gcvit_edu.train.bad_images import readable
 from gcvit_edu.train.sampler import Parts, order_of, share_of, steps_of
-from gcvit_edu.train.samples import attribute_of, check_classes, train_batches, validation_batches
+from gcvit_edu.train.samples import attribute_of, check_classes, check_samples, train_batches, validation_batches
 from gcvit_edu.train.transforms import denormalize, train_transform, validation_transform
 
 CPU = Place(0, 1, torch.device("cpu"))
@@ -96,9 +96,7 @@ def test_scores_are_those_of_a_slow_count() -> None:
     labels = torch.tensor([y for _, y in samples])
     assert found.samples == 31
     assert found.loss == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
-    assert found.top1 == (logits.argmax(1) == labels).float().mean().item() or found.top1 == pytest.approx(
-        (logits.argmax(1) == labels).double().mean().item()
-    )
+    assert found.top1 == pytest.approx((logits.argmax(1) == labels).double().mean().item())
     assert found.top5 == 1.0  # of three classes
     assert sum(map(sum, found.confusion)) == 31
     for truth in range(3):
@@ -267,6 +265,35 @@ def test_wrapped_sets_are_looked_into(tmp_path: Path) -> None:
     assert attribute_of(wrapped, "skipped") is None
     with pytest.raises(ValueError, match="the validation set has 2 classes"):
         check_classes(wrapped, CONFIG, "validation")
+
+
+def test_classes_must_be_the_same_in_training_and_validation(tmp_path: Path) -> None:
+    """As many, but other ones: every score would be wrong, and nothing would say so."""
+    for part, missing in (("train", "eels"), ("val", "cats")):
+        for name in {"cats", "dogs", "eels"} - {missing}:
+            (tmp_path / part / name).mkdir(parents=True)
+            picture().save(tmp_path / part / name / "1.png")
+    training, validation = (Folder(tmp_path / part) for part in ("train", "val"))
+    config = replace(CONFIG, num_classes=2)
+    with pytest.raises(
+        ValueError, match="class 0 is 'cats' in the training set and 'dogs' in the validation set; give"
+    ):
+        check_samples(training, validation, config)
+    check_samples(training, Subset(training, [1]), config)
+    check_samples(training, [(torch.zeros(3, 32, 32), 0)], config)  # does not say what its classes are
+    with pytest.raises(ValueError, match="the validation set is empty"):
+        check_samples(training, Subset(training, []), config)
+
+
+def test_a_wrapped_set_hears_of_a_new_epoch() -> None:
+    training, found = Stripes(16, 32, seed=5), []
+    for epoch in (0, 1):
+        batches = train_batches(Subset(training, range(16)), Parts(16, 16, 1, 0, 1, seed=5, epoch=epoch), CONFIG)
+        images, _ = next(batches)
+        training.set_epoch(epoch)
+        assert torch.equal(images, torch.stack([training[index][0] for index in order_of(epoch, 16, 5)]))
+        found.append(images.sum())
+    assert found[0] != found[1]
 
 
 def test_a_label_out_of_range_is_refused() -> None:

@@ -8,15 +8,27 @@ from pathlib import Path
 import pytest
 import torch
 from _recipe_stripes import CONFIG, Stripes, make_model
-from _train import RECIPE, command, final_state, finish, history
+from _train import PATIENCE, RECIPE, command, final_state, finish, history, longer_recipe, running
 from safetensors.torch import load_file
 from torch import nn
 
-from gcvit_edu.train import NonFiniteLoss, TrainConfig, changed, load, load_recipe, read_log, recipe_names, train
+from gcvit_edu.train import (
+    NonFiniteLoss,
+    Place,
+    TrainConfig,
+    changed,
+    evaluate,
+    load,
+    load_recipe,
+    read_log,
+    recipe_names,
+    train,
+)
 from gcvit_edu.train.__main__ import BAD_INPUT, NON_FINITE, main
 from gcvit_edu.train.checkpoint import BEST, checkpoints
 from gcvit_edu.train.recipe import Recipe
 from gcvit_edu.train.recipe import make_model as make_named_model
+from gcvit_edu.train.samples import validation_batches
 
 SHORT = ["epochs=1", "warmup_epochs=0"]
 
@@ -119,6 +131,45 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     assert their_scores["loss"] == pytest.approx(its_scores["loss"], abs=1e-3)
 
 
+def test_the_scores_are_those_of_the_model_that_is_saved(tmp_path: Path) -> None:
+    """Also where each process gathers means of its own, as batch norms do."""
+    recipe = longer_recipe(
+        tmp_path,
+        """
+        def make_model(config):
+            pool = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())
+            return nn.Sequential(nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3), pool)
+        """,
+    )
+    out, held_out = tmp_path / "out", Stripes(61, 32, CONFIG.seed + 1)
+    finish(command(out, SHORT, recipe=recipe), tmp_path / "printed", processes=2)
+    model, alone = load_recipe(str(recipe)).make_model(CONFIG), Place(0, 1, torch.device("cpu"))
+    for part, name in (("model", "loss"), ("average", "ema_loss")):
+        model.load_state_dict(final_state(out)[part])
+        found = evaluate(model, validation_batches(held_out, CONFIG, alone), 3, alone)
+        assert history(out)[-1][name] == pytest.approx(found.loss, rel=1e-5)
+
+
+def test_a_full_disk_of_the_first_process_is_said_by_all(tmp_path: Path) -> None:
+    recipe = longer_recipe(
+        tmp_path,
+        """
+        import errno, os
+
+        def full(descriptor):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        os.fsync = full
+        """,
+    )
+    with running(command(tmp_path / "out", SHORT, recipe=recipe), tmp_path / "printed", processes=2) as started:
+        for process in started:
+            process.join(PATIENCE)
+        assert [process.exitcode for process in started] == [BAD_INPUT] * 2
+    for rank in (0, 1):
+        assert "best.pt: No space left on device; make room" in (tmp_path / "printed" / f"{rank}.txt").read_text()
+
+
 # ------------------------------------------------------------------------------------------------- other ways to run
 
 
@@ -203,11 +254,13 @@ def test_a_truncated_newest_checkpoint_is_skipped(tmp_path: Path, capsys: pytest
         (["num_classes=5"], "the training set has 3 classes and the model num_classes=5; set num_classes=3"),
         (["batch_size=500"], "208 training pictures do not fill one batch of batch_size=500"),
         (["batch_size=15", "accumulate=2"], "batch_size=15 cannot be cut into 1 processes times accumulate=2"),
+        (["batch_size=13", "mixup=0.2"], "mixup and cutmix pair the pictures of a part, and 13 is odd"),
         (["warmup_epochs=9"], "warmup_epochs=9.0 must be below epochs=6"),
     ],
 )
 def test_bad_settings(settings: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert message in errors(command(tmp_path / "out", settings), capsys)
+    assert not (tmp_path / "out" / "log.jsonl").exists()  # the corrected command may use the folder
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
@@ -226,6 +279,24 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(
     state = final_state(tmp_path)
     assert state["progress"]["step"] == 13
     assert all(value.isfinite().all() for value in state["model"].values())
+
+
+def test_a_validation_that_is_not_finite_is_neither_logged_nor_saved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = longer_recipe(
+        tmp_path,
+        """
+        def make_data(config):
+            return Stripes(208, 32, 0), [(torch.full((3, 32, 32), float("nan")), 0)]
+        """,
+    )
+    out = tmp_path / "out"
+    said = errors(command(out, ["save_every=5"], recipe=recipe), capsys, NON_FINITE)
+    assert "after step 13: the validation's loss is nan" in said
+    assert f"The last good checkpoint is {out}/step_00000010.pt" in said
+    assert "NaN" not in (out / "log.jsonl").read_text()
+    assert [path.name for path in checkpoints(out)] == ["step_00000010.pt", "step_00000005.pt"]
 
 
 def test_before_any_checkpoint_there_is_none_to_name(tmp_path: Path) -> None:
@@ -289,6 +360,38 @@ def test_models_by_name() -> None:
     assert theirs.num_classes == ours.config.num_classes == 13
     with pytest.raises(ValueError, match="no variant is called 'nani'; the nearest names are nano"):
         make_named_model(TrainConfig(model="nani"))
+    with pytest.raises(ValueError, match=r"timm has no model called 'resnet81'; the nearest are resnet18"):
+        make_named_model(TrainConfig(model="timm/resnet81"))
+    with pytest.raises(ValueError, match=r"no model called 'zzz'; timm\.list_models\(\) has all names"):
+        make_named_model(TrainConfig(model="timm/zzz"))
+
+
+def test_a_config_of_a_recipe_may_have_its_types_as_text(tmp_path: Path) -> None:
+    """Which is what "from __future__ import annotations" makes of them all."""
+    path = longer_recipe(
+        tmp_path,
+        """
+        @dataclass(frozen=True)
+        class Own(TrainConfig):
+            root: "str" = "here"
+
+        CONFIG = Own()
+        """,
+    )
+    assert changed(load_recipe(str(path)).config, ["root=there"]).root == "there"
+    path.write_text('"""Text."""\nfrom __future__ import annotations\n' + path.read_text().split('"""', 2)[2])
+    assert changed(load_recipe(str(path)).config, ["root=there"]).root == "there"
+
+
+def test_an_error_without_words_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = longer_recipe(tmp_path, "def make_data(config):\n    raise ValueError")
+    assert errors(command(tmp_path / "out", SHORT, recipe=recipe), capsys) == "error: ValueError()\n"
+
+
+def test_a_model_that_cannot_recompute_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = longer_recipe(tmp_path, "def make_model(config):\n    return nn.Flatten()")
+    said = errors(command(tmp_path / "out", [*SHORT, "grad_checkpointing=true"], recipe=recipe), capsys)
+    assert "grad_checkpointing=True, but Flatten cannot do that; set it to False" in said
 
 
 def test_as_a_module(tmp_path: Path) -> None:

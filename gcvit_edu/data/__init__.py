@@ -2,7 +2,7 @@
 
 from gcvit_edu.data.augment import Augmented, OnRandomColour
 from gcvit_edu.data.emoji import Drawing, Emoji, emoji_classes, emoji_vendors, on_colour
-from gcvit_edu.data.photos import load_photo, photo_names
+from gcvit_edu.data.photos import Photo, Photos, load_photo, photo_names
 from gcvit_edu.data.published import published_figures
 from gcvit_edu.data.scenes import PairScenes, Scenes
 from gcvit_edu.data.transforms import crop_to, normalize
@@ -13,6 +13,8 @@ __all__ = [
     "Emoji",
     "OnRandomColour",
     "PairScenes",
+    "Photo",
+    "Photos",
     "Scenes",
     "crop_to",
     "emoji_classes",

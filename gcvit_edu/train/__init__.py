@@ -4,8 +4,9 @@ from gcvit_edu.train.checkpoint import load, newest_whole
 from gcvit_edu.train.config import TrainConfig, changed
 from gcvit_edu.train.dist import Place
 from gcvit_edu.train.ema import average_of, decay_at, update_average
+from gcvit_edu.train.epoch import NonFiniteLoss
 from gcvit_edu.train.log import read_log
-from gcvit_edu.train.loop import NonFiniteLoss, train, train_step
+from gcvit_edu.train.loop import train, train_step
 from gcvit_edu.train.metrics import Scores, evaluate
 from gcvit_edu.train.mixing import mix
 from gcvit_edu.train.optim import decay_groups, learning_rate, make_optimizer

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcvit_edu.train.config import changed
-from gcvit_edu.train.loop import NonFiniteLoss, train
+from gcvit_edu.train.epoch import NonFiniteLoss
+from gcvit_edu.train.loop import train
 from gcvit_edu.train.recipe import load_recipe, recipe_names
 
 BAD_INPUT, NON_FINITE, SAVED = 2, 3, 75  # 75 is "try again later" (sysexits.h): a job queue may start --resume
-EXIT_CODES = f"Exits with {BAD_INPUT} for bad input, {NON_FINITE} for a loss that is not finite, {SAVED} after SIGTERM."
+EXIT_CODES = (
+    f"Exits with {BAD_INPUT} for bad input, {NON_FINITE} for a loss that is not finite, {SAVED} after SIGTERM. "
+    "torchrun prints this code and exits with 1."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: Exception, code: int) -> int:
-    message = str(error).strip().splitlines()[-1]  # an error in a worker comes with its traceback
-    print(f"error: {message}", file=sys.stderr)
+    lines = str(error).strip().splitlines() or [repr(error)]
+    print(f"error: {lines[-1]}", file=sys.stderr)  # an error in a worker comes with its traceback
     return code
 
 

@@ -1,6 +1,7 @@
 """Checkpoints: complete, written so that a crash cannot spoil one, and read with care."""
 
 import os
+import pickle
 import platform
 import random
 import re
@@ -21,6 +22,7 @@ KEPT = 2  # newest checkpoints, besides the best
 _NAME = "step_{:08d}.pt"
 _PATTERN = re.compile(r"step_(\d{8,})\.pt")
 BEST = "best.pt"
+_HALF = ".writing"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -29,7 +31,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: if it cannot be written, a full disk above all; the old file is as it was.
     """
-    beside = path.with_name(path.name + ".writing")
+    beside = path.with_name(path.name + _HALF)
     try:
         with open(beside, "wb") as file:
             file.write(content)
@@ -136,21 +138,50 @@ def load(path: Path) -> dict[str, Any]:
             damaged = archive.testzip()
         if damaged is None:
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is not a whole checkpoint ({error}); delete it, or take an older one") from error
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        reason = str(error).partition("\n")[0]  # PyTorch's goes on for a page
+        raise ValueError(f"{path} is not a whole checkpoint ({reason}); delete it, or take an older one") from error
     raise ValueError(f"{path} is damaged in {damaged}; delete it, or take an older one")
 
 
 def newest_whole(folder: Path, say: Callable[[str], None]) -> Path | None:
-    """The newest checkpoint that can be read, or None; each one skipped is said."""
-    for path in checkpoints(folder):
+    """The newest checkpoint that can be read, or else the best one; None where there is none.
+
+    Args:
+        folder: of the run.
+        say: is told of each one that is skipped.
+
+    Raises:
+        ValueError: if there are checkpoints and none can be read: to start again would throw the run away.
+    """
+    found = [*checkpoints(folder), *folder.glob(BEST)]
+    for path in found:
         try:
             load(path)
         except ValueError as error:
             say(f"skipped: {error}")
         else:
             return path
+    if found:
+        raise ValueError(
+            f"none of the {len(found)} checkpoints in {folder} can be read; put back a copy of one, or choose "
+            "another --out to start again"
+        )
     return None
+
+
+def make_way(folder: Path, found: Path | None) -> None:
+    """Before a run goes on from a checkpoint: rename the newer ones, which are damaged, and delete half-written files.
+
+    Left alone, a damaged one would count as one of the newest when old ones are deleted, and a file half-written
+    for a step that is not saved again would stay for ever.
+    """
+    for path in checkpoints(folder):
+        if path == found:
+            break
+        path.rename(path.with_name(path.name + ".damaged"))
+    for path in folder.glob("*" + _HALF):
+        path.unlink()
 
 
 def fill(model: nn.Module, weights: Mapping[str, Any], path: Path) -> None:

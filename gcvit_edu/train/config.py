@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import math
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -45,7 +46,7 @@ class TrainConfig:
         compile: run the model through torch.compile.
         grad_checkpointing: recompute blocks in the backward pass instead of storing their activations.
         device: "auto" (CUDA where there is a GPU), "cpu" or "cuda".
-        seed: everything random follows from it.
+        seed: everything random follows from it; below 2**32.
         workers: processes that load pictures, for each training process; 0 loads in the training process.
         bad_images: "raise" stops at the first picture that cannot be read, "skip" leaves such pictures out.
         eval_every: epochs between validations; the last epoch is always validated.
@@ -120,6 +121,7 @@ class TrainConfig:
         self._require("lr_first", self.lr_first <= self.lr, f"be at most lr={self.lr}")
         self._require("warmup_epochs", self.warmup_epochs < self.epochs, f"be below epochs={self.epochs}")
         self._require("randaugment_magnitude", 0 <= self.randaugment_magnitude <= 30, "be from 0 to 30")
+        self._require("seed", self.seed < 2**32, "be below 2**32, as NumPy wants it")
         self._require("device", self.device in ("auto", "cpu", "cuda"), "be 'auto', 'cpu' or 'cuda'")
         self._require("bad_images", self.bad_images in ("raise", "skip"), "be 'raise' or 'skip'")
         late = [epoch for epoch in self.snapshot_epochs if not 0 <= epoch <= self.epochs]
@@ -141,7 +143,9 @@ def _fitting(name: str, value: Any, hint: Any) -> Any:
         kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
         if len(kinds) == len(value):
             return tuple(_fitting(name, entry, kind) for entry, kind in zip(value, kinds, strict=True))
-    elif hint is float and isinstance(value, int) and not isinstance(value, bool):
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ValueError(f"{name}={value!r} must be finite")
         return float(value)
     elif isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
@@ -156,11 +160,12 @@ def changed(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
         ValueError: for an unknown key, naming the nearest ones, and for a value that does not fit.
     """
     values: dict[str, Any] = {}
+    hints = get_type_hints(type(config))
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
             raise ValueError(f"--set {setting!r} has no value; write key=value, such as lr=3e-4")
-        values[key.strip()] = _read(text.strip())
+        values[key.strip()] = _read(text.strip(), hints.get(key.strip()))
     return replaced(config, values)
 
 
@@ -175,11 +180,12 @@ def replaced(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     return replace(config, **values)
 
 
-def _read(text: str) -> Any:
+def _read(text: str, hint: Any) -> Any:
     try:
-        return ast.literal_eval(text)
+        value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return {"true": True, "false": False, "none": None}.get(text.lower(), text)
+        value = {"true": True, "false": False, "none": None}.get(text.lower(), text)
+    return text if hint is str and not isinstance(value, str) else value  # a folder may be called 2024
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

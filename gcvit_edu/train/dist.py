@@ -1,11 +1,12 @@
 """One process or several (torchrun): who am I, and what do all of us have together."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,13 @@ def sum_over_ranks(values: Tensor) -> Tensor:
     return values
 
 
+def buffers_of_first(model: nn.Module) -> None:
+    """Give every process the first one's buffers, in place: each has seen other pictures with its batch norms."""
+    if distributed.is_initialized():
+        for value in model.buffers():
+            distributed.broadcast(value, 0)
+
+
 def gather(value: Any) -> list[Any]:
     """What every process has, in order of rank."""
     if not distributed.is_initialized():
@@ -79,10 +87,22 @@ def gather(value: Any) -> list[Any]:
     return everyone
 
 
-def from_first(value: Any) -> Any:
-    """What the first process has."""
-    if not distributed.is_initialized():
-        return value
-    box = [value]
-    distributed.broadcast_object_list(box)
-    return box[0]
+def by_first(work: Callable[[], Any]) -> Any:
+    """What a function returns in the first process, which alone calls it; the others wait.
+
+    Raises:
+        ValueError: in every process, if the function raises it.
+        OSError: likewise.
+    """
+    box: list[Any] = [None, None]
+    if place_in_world()[0] == 0:
+        try:
+            box[0] = work()
+        except (ValueError, OSError) as error:
+            box[1] = error
+    if distributed.is_initialized():
+        distributed.broadcast_object_list(box)
+    result, problem = box
+    if problem is not None:
+        raise problem
+    return result

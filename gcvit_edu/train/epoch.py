@@ -1,5 +1,6 @@
 """The end of an epoch: validate, log, keep weights, save."""
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,15 @@ import torch
 
 from gcvit_edu.train.checkpoint import write_atomically
 from gcvit_edu.train.config import TrainConfig
-from gcvit_edu.train.dist import Place
+from gcvit_edu.train.dist import Place, buffers_of_first
 from gcvit_edu.train.log import Log
 from gcvit_edu.train.metrics import Scores, evaluate
 from gcvit_edu.train.run import Run, save_run, weights_as_bytes
 from gcvit_edu.train.samples import Samples, validation_batches
+
+
+class NonFiniteLoss(ArithmeticError):
+    """A loss or a gradient is infinite or not a number; what was saved before is good."""
 
 
 def close_epoch(
@@ -28,6 +33,10 @@ def close_epoch(
         log: of the first process, or one that writes nothing.
         config: of the run.
         place: this process.
+
+    Raises:
+        NonFiniteLoss: if that of the validation is not; before anything is logged or saved.
+        OSError: if something cannot be written.
     """
     per_epoch = samples // config.batch_size
     epoch = run.step // per_epoch
@@ -35,6 +44,11 @@ def close_epoch(
     best = False
     if epoch % config.eval_every == 0 or epoch == config.epochs:
         for which, scores in validate(run, validation, config, place).items():
+            if not math.isfinite(scores.loss):
+                raise NonFiniteLoss(
+                    f"after step {run.step}: the validation's {which}loss is {scores.loss:.4g}. Look for values that "
+                    f"are not finite in the validation set; else lower lr={config.lr:g}, or set amp=False"
+                )
             values |= {f"{which}{name}": value for name, value in asdict(scores).items()}
         top1 = values["top1" if run.average is None else "ema_top1"]
         best, run.best = top1 > run.best, max(run.best, top1)
@@ -51,6 +65,7 @@ def validate(run: Run, validation: Samples, config: TrainConfig, place: Place) -
     found = {}
     for which, network in {"": run.model, "ema_": run.average}.items():
         if network is not None:
+            buffers_of_first(network)  # which are those that are saved
             with torch.autocast(place.device.type, torch.bfloat16, enabled=config.amp):
                 batches = validation_batches(validation, config, place)
                 found[which] = evaluate(network, batches, config.num_classes, place)

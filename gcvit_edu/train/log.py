@@ -77,9 +77,14 @@ class Log:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for part in (self.file, self.board, self.bar):
+        for part in (self.bar, self.board):
             if part is not None:
                 part.close()
+        try:
+            if self.file is not None:
+                self.file.close()
+        except OSError as closing:  # also when write has failed: the file then tries once more
+            raise cannot_write(self.path, closing) from closing
 
     def write(self, event: str, step: int, values: Mapping[str, Any]) -> None:
         """One line of JSON; numbers go to TensorBoard, too.

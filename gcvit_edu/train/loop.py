@@ -1,9 +1,9 @@
 """The training loop: one function for a step, and a script around it."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,23 +13,19 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from gcvit_edu.train import dist
-from gcvit_edu.train.checkpoint import checkpoints, newest_whole, versions, write_atomically
+from gcvit_edu.train.checkpoint import checkpoints, make_way, newest_whole, versions, write_atomically
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.dist import Place
 from gcvit_edu.train.ema import average_of, decay_at, update_average
-from gcvit_edu.train.epoch import close_epoch, keep_weights
+from gcvit_edu.train.epoch import NonFiniteLoss, close_epoch, keep_weights
 from gcvit_edu.train.log import FILE, Log, cut_log
-from gcvit_edu.train.mixing import mix, mixes
+from gcvit_edu.train.mixing import check_pairs, mix, mixes
 from gcvit_edu.train.optim import learning_rate, make_optimizer
 from gcvit_edu.train.recipe import Recipe
 from gcvit_edu.train.run import Run, restore_run, save_run, seed_process, weights_as_bytes
 from gcvit_edu.train.sampler import Parts, steps_of
-from gcvit_edu.train.samples import attribute_of, check_classes, train_batches
+from gcvit_edu.train.samples import attribute_of, check_samples, train_batches
 from gcvit_edu.train.speed import Stopwatch, operations_per_image, peak_of
-
-
-class NonFiniteLoss(ArithmeticError):
-    """The loss or the gradient is infinite or not a number; the weights are those of the step before."""
 
 
 def train_step(
@@ -123,27 +119,43 @@ def asked_to_stop() -> Iterator[list[bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _prepare(out: Path, resume: bool) -> None:
+    """Make the folder of a run, and refuse one that is used."""
+    if not resume and (checkpoints(out) or (out / FILE).exists()):
+        raise ValueError(f"{out} has a run already; go on with --resume, or choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _to_go_on_with(out: Path, say: Callable[[str], None]) -> Path | None:
+    """The checkpoint that a resumed run goes on from, with nothing newer left in its way."""
+    found = newest_whole(out, say)
+    make_way(out, found)
+    return found
+
+
 def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: Place, asked: list[bool]) -> bool:
     # -------------------------------------------------------------------------------------------------- the folder
-    if not resume and dist.from_first(bool(checkpoints(out)) or (out / FILE).exists()):
-        raise ValueError(f"{out} has a run already; go on with --resume, or choose another --out")
-    if place.first:
-        out.mkdir(parents=True, exist_ok=True)
+    dist.by_first(lambda: _prepare(out, resume))
 
     # ------------------------------------------------------------------------------------------ data, model, optimiser
     training, validation = recipe.make_data(config)
+    check_samples(training, validation, config)
     notes = []
     for which, pictures in {"training": training, "validation": validation}.items():
-        check_classes(pictures, config, which)
         skipped = attribute_of(pictures, "skipped")
         notes += [f"left out {len(skipped)} {which} pictures:", *skipped] if skipped else []
     samples, per_epoch = len(training), steps_of(len(training), config.batch_size)
+    shares = Parts(samples, config.batch_size, config.accumulate, place.rank, place.world, config.seed)
+    if mixes(config):
+        check_pairs(shares.part_size)
     total, warmup = config.epochs * per_epoch, round(config.warmup_epochs * per_epoch)
     seed_process(config.seed, 0)  # every process begins with the same weights
     model = recipe.make_model(config).to(place.device)
     if config.channels_last:
         model = model.to(memory_format=torch.channels_last)
     if config.grad_checkpointing:
+        if not hasattr(model, "set_grad_checkpointing"):
+            raise ValueError(f"grad_checkpointing=True, but {type(model).__name__} cannot do that; set it to False")
         model.set_grad_checkpointing()
     average = average_of(model) if config.ema_decay else None
     zero = torch.zeros((), dtype=torch.float64, device=place.device)
@@ -157,7 +169,7 @@ def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: 
     )
 
     # ------------------------------------------------------------------------------------------------------- resume
-    found = dist.from_first(newest_whole(out, notes.append) if resume and place.first else None)
+    found = dist.by_first(lambda: _to_go_on_with(out, notes.append)) if resume else None
     if found:
         made_with = restore_run(run, found, config, samples, place)
         notes.append(f"going on from {found}, step {run.step} of {total}")
@@ -188,10 +200,7 @@ def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: 
                 close_epoch(run, validation, samples, out, log, config, place)
             if run.step == total:
                 break
-            parts = Parts(
-                samples, config.batch_size, config.accumulate, place.rank, place.world, config.seed, epoch, first
-            )
-            batches = train_batches(training, parts, config)
+            batches = train_batches(training, replace(shares, epoch=epoch, first=first), config)
             run.model.train()
             watch.restart()
             while step_parts := list(islice(batches, config.accumulate)):
@@ -217,6 +226,7 @@ def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: 
                 if stopping:
                     log.say(f"stopped by SIGTERM after step {run.step} of {total}, which is saved; --resume goes on")
                     return False
+                watch.skip()
         if place.first:
             write_atomically(out / "final.safetensors", weights_as_bytes(run.judged))
         log.say(f"done: {out / 'final.safetensors'}, best top-1 {run.best:.2%}")

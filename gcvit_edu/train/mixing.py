@@ -14,6 +14,19 @@ def mixes(config: TrainConfig) -> bool:
     return config.mix_prob > 0 and (config.mixup > 0 or config.cutmix > 0)
 
 
+def check_pairs(pictures: int) -> None:
+    """Refuse a part of a batch whose pictures cannot be paired.
+
+    Raises:
+        ValueError: for an odd number of pictures.
+    """
+    if pictures % 2:
+        raise ValueError(
+            f"mixup and cutmix pair the pictures of a part, and {pictures} is odd; "
+            "choose batch_size so that each process and each part has an even number"
+        )
+
+
 def mix(images: Tensor, labels: Tensor, config: TrainConfig, *key: int) -> tuple[Tensor, Tensor]:
     """Images (B, 3, H, W) and labels (B,) -> mixed images and their shares of the classes, (B, num_classes).
 
@@ -30,11 +43,7 @@ def mix(images: Tensor, labels: Tensor, config: TrainConfig, *key: int) -> tuple
     """
     from timm.data.mixup import Mixup  # timm takes seconds to import
 
-    if len(images) % 2:
-        raise ValueError(
-            f"mixup and cutmix pair the pictures of a part, and {len(images)} is odd; "
-            "choose batch_size so that each process and each part has an even number"
-        )
+    check_pairs(len(images))
     mixer = Mixup(
         mixup_alpha=config.mixup,
         cutmix_alpha=config.cutmix,

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,19 +65,31 @@ def _run(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look there for the types of a config
     spec.loader.exec_module(module)
     return module
 
 
 def make_model(config: TrainConfig) -> nn.Module:
-    """The model that a config names: a variant of GC ViT, or "timm/..." for one of timm's, untrained."""
+    """The model that a config names: a variant of GC ViT, or "timm/..." for one of timm's, untrained.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
     from gcvit_edu.zoo import create_model  # brings timm, which takes seconds to import
 
     if config.model.startswith("timm/"):
         import timm
 
+        name = config.model.removeprefix("timm/")
+        if not timm.is_model(name):
+            near = difflib.get_close_matches(name, timm.list_models(), n=3)
+            raise ValueError(
+                f"timm has no model called {name!r}; "
+                + (f"the nearest are {', '.join(near)}" if near else "timm.list_models() has all names")
+            )
         options = {} if config.drop_path_rate is None else {"drop_path_rate": config.drop_path_rate}
-        return timm.create_model(config.model.removeprefix("timm/"), num_classes=config.num_classes, **options)
+        return timm.create_model(name, num_classes=config.num_classes, **options)
     return create_model(
         config.model,
         num_classes=config.num_classes,

@@ -5,6 +5,7 @@ import random
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch.optim import Optimizer
 
 from gcvit_edu.train.checkpoint import fill, load, random_state, save, set_random_state, versions
 from gcvit_edu.train.config import TrainConfig, differences
-from gcvit_edu.train.dist import Place, gather
+from gcvit_edu.train.dist import Place, by_first, gather
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Run:
 
 
 def save_run(run: Run, folder: Path, config: TrainConfig, samples: int, place: Place, *, best: bool = False) -> None:
-    """Write a checkpoint; every process must call this, and the first one writes.
+    """Write a checkpoint; every process must call this, and the first one writes while the others wait.
 
     Args:
         run: what to save.
@@ -64,13 +65,16 @@ def save_run(run: Run, folder: Path, config: TrainConfig, samples: int, place: P
         best: whether this is the best so far.
 
     Raises:
-        OSError: if it cannot be written.
+        OSError: in every process, if it cannot be written.
     """
     everyone = gather(random_state())
-    if not place.first:
-        return
+    by_first(lambda: save(folder, run.step, _state_of(run, config, samples, everyone), best=best))
+
+
+def _state_of(run: Run, config: TrainConfig, samples: int, everyone: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a checkpoint holds."""
     per_epoch = samples // config.batch_size
-    state = {
+    return {
         "model": run.model.state_dict(),
         "average": None if run.average is None else run.average.state_dict(),
         "optimizer": run.optimizer.state_dict(),
@@ -86,7 +90,6 @@ def save_run(run: Run, folder: Path, config: TrainConfig, samples: int, place: P
         "config": dataclasses.asdict(config),
         "versions": versions(),
     }
-    save(folder, run.step, state, best=best)
 
 
 def restore_run(run: Run, path: Path, config: TrainConfig, samples: int, place: Place) -> dict[str, str]:

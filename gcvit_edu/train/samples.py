@@ -1,5 +1,6 @@
 """What the loop asks of a data set, and the batches it makes of one."""
 
+import signal
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,14 +12,17 @@ from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.dist import Place
 from gcvit_edu.train.sampler import Parts, share_of
 
+GRACE = 30  # seconds between the two signals of a job queue, "leave" and "now", in most of them
+
 
 @runtime_checkable
 class Samples(Protocol):
     """A data set: pictures as tensors (3, H, W) with the number of their class, by index.
 
     What is random in a sample must follow from a seed, the epoch and the index; then neither a resume nor the number
-    of workers changes anything. A set that is random has a method set_epoch(epoch). If it, or the set that it wraps
-    as its `dataset`, has a list `classes`, its length must be config.num_classes; a list `skipped` goes to the log.
+    of workers changes anything. A set that is random has a method set_epoch(epoch). It may have a list `classes`: its
+    length must be config.num_classes, and training and validation must have the same ones. A list `skipped` goes to
+    the log. What a set does not have is looked for in the one that it wraps as its `dataset`.
     """
 
     def __len__(self) -> int: ...
@@ -47,10 +51,31 @@ def check_classes(samples: Samples, config: TrainConfig, which: str) -> None:
         )
 
 
+def check_samples(training: Samples, validation: Samples, config: TrainConfig) -> None:
+    """Refuse data sets that a run could not use, before it begins.
+
+    Raises:
+        ValueError: for a wrong number of classes, classes that differ between the two sets, and no picture to validate.
+    """
+    check_classes(training, config, "training")
+    check_classes(validation, config, "validation")
+    ours, theirs = (attribute_of(samples, "classes") for samples in (training, validation))
+    if ours is not None and theirs is not None:
+        for label, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            if one != other:
+                raise ValueError(
+                    f"class {label} is {one!r} in the training set and {other!r} in the validation set; "
+                    "give both the same classes in the same order"
+                )
+    if not len(validation):
+        raise ValueError("the validation set is empty; a run needs at least one picture to validate")
+
+
 def train_batches(samples: Samples, parts: Parts, config: TrainConfig) -> Iterator[tuple[Tensor, Tensor]]:
     """The parts of one epoch from a data set: images (B, 3, H, W) and labels (B,)."""
-    if hasattr(samples, "set_epoch"):
-        samples.set_epoch(parts.epoch)
+    set_epoch = attribute_of(samples, "set_epoch")
+    if set_epoch is not None:
+        set_epoch(parts.epoch)
     return _load(samples, config, batch_sampler=parts)
 
 
@@ -70,7 +95,7 @@ def _load(
         batch_sampler=batch_sampler,
         num_workers=config.workers,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_one_thread,
+        worker_init_fn=_start_worker,
         generator=torch.Generator(),  # its own: making an iterator must not advance the model's
     )
     for images, labels in loader:
@@ -83,7 +108,12 @@ def _load(
         yield images, labels
 
 
-def _one_thread(worker: int) -> None:
-    """Workers share the processors; each may use one."""
+def _start_worker(worker: int) -> None:
+    """Workers share the processors: each may use one. And they outlive SIGTERM for a while.
+
+    A job queue sends it to all processes of a run at once, and the training process needs its workers for one more
+    step before it saves. Not for ever: Python ends left-over workers by SIGTERM, too, and waits for them.
+    """
     assert get_worker_info() is not None
     torch.set_num_threads(1)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))

@@ -1,5 +1,6 @@
 """How fast a run is and where its time goes."""
 
+import re
 import sys
 import time
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.dist import Place
 
 # Dense bfloat16 products with tensor cores, in 1e12 operations per second, from NVIDIA's data sheets.
-PEAKS = {"A100": 312.0, "H100 PCIe": 756.0, "H100": 989.0, "H200": 989.0, "L40S": 362.0, "L4": 121.0, "A10": 125.0}
+# A more special name stands before a shorter one; names are compared word by word, as an L40 is no L4.
+PEAKS = {"A100": 312.0, "H100 PCIe": 756.0, "H100 NVL": 835.0, "H100": 989.0, "H200 NVL": 835.0, "H200": 989.0}
+PEAKS |= {"L40S": 362.0, "L4": 121.0, "A10": 125.0}
 
 
 def peak_of(device: torch.device, amp: bool) -> float | None:
@@ -25,7 +28,7 @@ def peak_of(device: torch.device, amp: bool) -> float | None:
     if device.type != "cuda" or not amp:
         return None
     name = torch.cuda.get_device_name(device)
-    return next((1e12 * peak for known, peak in PEAKS.items() if known in name), None)
+    return next((1e12 * peak for known, peak in PEAKS.items() if re.search(rf"\b{known}\b", name)), None)
 
 
 def operations_per_image(model: nn.Module, config: TrainConfig) -> float:
@@ -78,6 +81,10 @@ class Stopwatch:
         self.computed += now - self.last
         self.last = now
         self.steps += 1
+
+    def skip(self) -> None:
+        """What was done since the last mark, such as writing a checkpoint, is neither waiting nor computing."""
+        self.last = time.perf_counter()
 
     def read(self, place: Place) -> dict[str, float | None]:
         """Means since the last reading, as the log has them; then begin again."""

@@ -77,11 +77,14 @@ def compare(config: TrainConfig, rounds: int = 7) -> Throughput:
         zero = torch.zeros((), dtype=torch.float64, device=place.device)
         network = torch.compile(model) if config.compile else model
         runs[name] = (Run(model, average, make_optimizer(model, config), zero), network)
+    # A step returns before a GPU has updated the weights, which would count as the other model's time.
+    wait = torch.cuda.synchronize if place.device.type == "cuda" else lambda: None
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds + 1):
         for name, (run, network) in runs.items():
             start = time.perf_counter()
             train_step(run, network, parts, config.lr_last, config, place)
+            wait()
             seconds[name].append(time.perf_counter() - start)
     images = size[0] * config.accumulate
     return Throughput(**{name: images / statistics.median(times[1:]) for name, times in seconds.items()})
