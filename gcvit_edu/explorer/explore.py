@@ -27,7 +27,7 @@ LIMIT_KB = 1200
 MOST_CLASSES = 5
 _SHOWN_PIXELS = 512  # of the picture's longer side: sharp on a phone's screen, and about 60 kB
 _JPEG_QUALITY = 80
-_ASSETS = ("explorer.css", "explorer.html", "rows.js", "view.js")
+_ASSETS = ("explorer.css", "explorer.html", "rows.js", "paint.js", "view.js")
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def _script() -> tuple[str, str]:
     """The script of every explorer, and the version that it looks for."""
     parts = {name: (Path(__file__).parent / name).read_text(encoding="utf-8") for name in _ASSETS}
     constants = f"const CSS = {_json(parts['explorer.css'])}, MARKUP = {_json(parts['explorer.html'])};"
-    code = "\n".join([constants, parts["rows.js"], parts["view.js"]])
+    code = "\n".join([constants, *(parts[name] for name in _ASSETS if name.endswith(".js"))])
     # Explorers of another version may stand on the same page: each script starts those of its own.
     build = hashlib.sha256(code.encode()).hexdigest()[:12]
     return f'(() => {{\n"use strict";\nconst BUILD = "{build}";\n{code}}})();', build

@@ -1,8 +1,9 @@
 // ------------------------------------------------------------ reading the data: blocks, tokens, rows, and words
 // A share is a byte divided by the sum of its row's bytes: so stored, every row sums to one.
 
-const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
+const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+const by = (lengths) => lengths.join("\u00a0×\u00a0");
 const place = (row, column) => `row ${row + 1}, column ${column + 1}`;
 
 function bytesOf(text) {
@@ -88,10 +89,10 @@ function describe(block, token, head) {
   const goes = (self) => `${most}, ${percent(shares[top])}, goes to ${itself ? self : place(...goal)}. Half of the ` +
     `attention goes to ${half} of ${plural(real, "token")}; equal shares would be ${percent(1 / real)} each.`;
   if (!block.global) {
-    const where = many ? `its own window (${place(...window)} of ${block.grid.join(" × ")})` : whole;
-    return [`The token in ${place(...token)}`, ` of ${block.map.join(" × ")} asks ${where}. ${goes("itself")}`];
+    const where = many ? `its own window (${place(...window)} of ${by(block.grid)})` : whole;
+    return [`The token in ${place(...token)}`, ` of ${by(block.map)} asks ${where}. ${goes("itself")}`];
   }
   const where = many ? `all ${block.windows} windows, each in place of its token there` : whole;
-  const cell = `The cell in ${place(...at)} of the ${block.window} × ${block.window} global query`;
+  const cell = `The cell in ${place(...at)} of the ${by([block.window, block.window])} global query`;
   return [cell, ` (dashed) asks ${where}. ${goes("the selected token")}`];
 }

@@ -1,20 +1,8 @@
-// -------------------------------------------------------------------------------------- painting and reacting
+// -------------------------------------------------------------------------------- the parts of the page, reacting
 
-const RAMPS = {
-  local: [[255, 255, 255], [86, 180, 233], [0, 114, 178], [0, 48, 77]],
-  global: [[255, 255, 255], [230, 159, 0], [213, 94, 0], [92, 41, 0]],
-};
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-const LEAST_SCALE = 4; // a scale reaches at least this many equal shares, so that even attention looks pale
 const FREE = "Point at a map to select a token; click or tap to hold it.";
 const HELD = "The token is held; click it again to let it follow the pointer.";
-
-/** The colour of a value from 0 to 1 of a kind's ramp, with its opacity: small values leave the picture visible. */
-function colour(kind, value) {
-  const at = Math.min(value, 0.999) * 3, from = Math.floor(at), part = at - from;
-  const mixed = RAMPS[kind][from].map((start, i) => start + (RAMPS[kind][from + 1][i] - start) * part);
-  return [...mixed, 255 * Math.sqrt(value)];
-}
 
 function make(tag, text = "", attributes = {}) {
   const element = Object.assign(document.createElement(tag), { textContent: text });
@@ -29,29 +17,6 @@ function mode() {
   if (said) return /dark/.test(said) ? "dark" : "light";
   if (body.jpThemeLight) return body.jpThemeLight === "false" ? "dark" : "light";
   return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-}
-
-/** Values of a map, null where nothing is painted, as a small picture with one pixel for each token. */
-function heat(kind, [height, width], values, most) {
-  const small = Object.assign(document.createElement("canvas"), { width, height });
-  const image = new ImageData(width, height);
-  values.forEach((value, i) => value === null || image.data.set(colour(kind, value / most), 4 * i));
-  small.getContext("2d").putImageData(image, 0, 0);
-  return small;
-}
-
-/** A grey and light version of a picture, on which colours can be read. */
-function fade(photo) {
-  const faded = Object.assign(document.createElement("canvas"), { width: photo.width, height: photo.height });
-  const pen = faded.getContext("2d");
-  pen.drawImage(photo, 0, 0);
-  const image = pen.getImageData(0, 0, faded.width, faded.height), data = image.data;
-  for (let i = 0; i < data.length; i += 4) {
-    const grey = 127.5 + (0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2]) / 2;
-    data.fill(grey, i, i + 3);
-  }
-  pen.putImageData(image, 0, 0);
-  return faded;
 }
 
 async function start(host) {
@@ -71,8 +36,8 @@ async function start(host) {
   const photo = new Image();
   photo.src = data.photo;
   await photo.decode();
-  const faded = fade(photo);
-  const state = { point: [height * 0.4, width * 0.45], held: false, strength: 0.85 };
+  const state = { photo, faded: fade(photo), size: data.size, strength: 0.85, held: false };
+  state.point = [height * 0.4, width * 0.45]; // in pixels, down and to the right
 
   // --- the parts of the page
   find(".explorer").setAttribute("aria-label", data.title);
@@ -99,7 +64,7 @@ async function start(host) {
     const label = make("label", String(stage + 1));
     const radio = make("input", "", { type: "radio", name: "stage", value: stage });
     const map = blocks.find((block) => block.stage === stage).map;
-    label.append(make("small", `${map.join(" × ")}`), radio);
+    label.append(make("small", by(map)), radio);
     find(".stages").append(label);
     radio.addEventListener("change", () => openPair(blocks.findIndex((block) => block.stage === stage)));
     return radio;
@@ -126,7 +91,7 @@ async function start(host) {
     bar.append(make("b", "", { style: `width: ${100 * share}%` }));
     find(".answer ul").append(row);
   }
-  find(".about").textContent = `The network saw this picture at ${height} × ${width} pixels. ${data.note} `;
+  find(".about").textContent = `The network saw this picture at ${by(data.size)} pixels. ${data.note} `;
   if (data.link) find(".about").append(make("a", "How to read this", { href: data.link }));
 
   // --- choosing
@@ -176,9 +141,9 @@ async function start(host) {
         most = Math.max(most, share);
       });
     }
-    paint(side.canvas, block, values, most, token);
+    paint(side.canvas, state, block, values, most, token);
     const [strong, rest] = describe(block, token, head);
-    side.sentence.replaceChildren(make("strong", strong), rest);
+    if (side.sentence.textContent !== strong + rest) side.sentence.replaceChildren(make("strong", strong), rest);
     const whom = block.windows === 1 ? "the whole map" : block.global ? "every window" : "its own window";
     find(".heading", element).textContent = `${block.global ? "The global query" : "A token"} asks ${whom}`;
     find(".apart", element).hidden = !block.global || block.windows === 1;
@@ -188,50 +153,12 @@ async function start(host) {
     if (side.numbers.open) showNumbers(side, token);
   }
 
-  function paint(canvas, block, values, most, token) {
-    const scale = Math.min(2, devicePixelRatio || 1);
-    canvas.width = Math.round((canvas.clientWidth || 320) * scale);
-    canvas.height = Math.round((canvas.width * height) / width);
-    const pen = canvas.getContext("2d"), unit = canvas.width / width, step = block.stride * unit;
-    const frame = (row, column, rows, columns, strokes, dash = []) => {
-      for (const [style, thick] of strokes) {
-        Object.assign(pen, { strokeStyle: style, lineWidth: thick * scale });
-        pen.setLineDash(dash.map((length) => length * scale));
-        const left = Math.max(column * step, scale), top = Math.max(row * step, scale);
-        const right = Math.min((column + columns) * step, canvas.width - scale);
-        const bottom = Math.min((row + rows) * step, canvas.height - scale);
-        pen.strokeRect(left, top, right - left, bottom - top);
-      }
-    };
-    pen.drawImage(photo, 0, 0, canvas.width, canvas.height);
-    pen.globalAlpha = Math.min(1, state.strength * 1.15);
-    pen.drawImage(faded, 0, 0, canvas.width, canvas.height);
-    pen.globalAlpha = state.strength;
-    pen.imageSmoothingEnabled = false;
-    pen.drawImage(heat(block.kind, block.map, values, most), 0, 0, block.map[1] * step, block.map[0] * step);
-    pen.globalAlpha = 1;
-    const side = block.window, { window, at } = block.within(token);
-    for (let row = 0; row < block.grid[0]; row++) {
-      for (let column = 0; column < block.grid[1]; column++) {
-        frame(row * side, column * side, side, side, [["rgb(255 255 255 / 75%)", 1.5]]);
-      }
-    }
-    if (block.global) {
-      // The part of the picture that the query's cell stands for, as cells of the whole picture.
-      const cells = [height / block.stride / side, width / block.stride / side];
-      frame(at[0] * cells[0], at[1] * cells[1], ...cells, [["#fff", 4], ["#a84a00", 2]], [5, 4]);
-    } else if (block.windows > 1) {
-      frame(window[0] * side, window[1] * side, side, side, [["#fff", 5], ["#0072b2", 2.5]]);
-    }
-    frame(...token, 1, 1, [["#111", 5], ["#fff", 2]]);
-  }
-
   function showNumbers(side, token) {
     const { block, head } = side, { index, at, query } = block.within(token);
     const shares = block.row(index, head, query), { top } = summary(block, index, shares);
     const table = make("table"), [, from] = block.tokenOf(index, 0), labels = make("tr");
     const asks = block.global ? `cell ${place(...at)} of the global query` : "the selected token";
-    table.append(make("caption", `What ${asks} asks of the selected token's window, in percent; the sum is 100.`));
+    table.append(make("caption", `What ${asks} asks of the selected token's window, in percent, rounded; they sum to 100.`));
     labels.append(make("td"));
     for (let column = 0; column < block.window; column++) {
       labels.append(make("th", String(from + column + 1), { scope: "col" }));
@@ -298,18 +225,10 @@ async function start(host) {
     state.strength = event.target.value / 100;
     show();
   });
-  new ResizeObserver(() => show()).observe(find(".sides"));
+  new ResizeObserver(() => select(state.point)).observe(find(".sides"));
 
   openPair(0);
-  thumbs.forEach((button, i) => {
-    const canvas = find("canvas", button), pen = canvas.getContext("2d"), block = blocks[i];
-    const step = (block.stride * canvas.width) / width;
-    pen.drawImage(faded, 0, 0, canvas.width, canvas.height);
-    pen.imageSmoothingEnabled = false;
-    const small = heat(block.kind, block.map, [...block.seen], 255);
-    pen.globalAlpha = 0.85;
-    pen.drawImage(small, 0, 0, block.map[1] * step, block.map[0] * step);
-  });
+  thumbs.forEach((button, i) => paintThumb(find("canvas", button), state, blocks[i]));
 }
 
 for (const host of document.querySelectorAll(`.gcvit-explorer[data-build="${BUILD}"]`)) {
