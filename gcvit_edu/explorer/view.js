@@ -78,7 +78,7 @@ async function start(host) {
   const thumbs = blocks.map((block, i) => {
     const button = make("button", "", { type: "button", "data-kind": block.kind });
     const canvas = make("canvas", "", { width: 128, height: Math.round((128 * height) / width) });
-    button.append(canvas, make("strong", `${block.stage + 1}.${block.block + 1}`), block.kind);
+    button.append(canvas, make("strong", `${block.stage + 1}.${block.block + 1}`), ` ${block.kind}`);
     button.setAttribute("aria-label", `Open block ${block.name}`);
     button.addEventListener("click", () => openPair(i));
     shelves[stages.indexOf(block.stage)].append(button);
