@@ -176,7 +176,9 @@ def _answer(probabilities: Tensor, class_names: Sequence[str]) -> list[tuple[str
     if len(class_names) != len(probabilities):
         raise ValueError(f"{len(class_names)} class names do not fit a model of {len(probabilities)} classes")
     values, places = probabilities.topk(min(MOST_CLASSES, len(class_names)))
-    return [(class_names[place], round(value, 4)) for value, place in zip(values.tolist(), places.tolist())]
+    return [
+        (class_names[place], round(value, 4)) for value, place in zip(values.tolist(), places.tolist(), strict=True)
+    ]
 
 
 def _note(records: list[AttentionRecord], with_heads: set[int]) -> str:
@@ -187,7 +189,7 @@ def _note(records: list[AttentionRecord], with_heads: set[int]) -> str:
     ]
     if not lacking:
         return ""
-    return f"To keep the page small, these blocks (stage.block) show the mean of their heads only: {', '.join(lacking)}."
+    return f"To keep the page small, these blocks show the mean of their heads only: {', '.join(lacking)}."
 
 
 def _jpeg(picture: Image.Image) -> str:

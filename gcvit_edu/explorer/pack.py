@@ -86,7 +86,9 @@ def blocks_with_heads(records: Sequence[AttentionRecord], room: int) -> set[int]
             f"and there is room for {max(room, 0) / 1000:.0f} kB; "
             "show fewer blocks=[(stage, block), ...] or a smaller size, or allow more with limit_kb"
         )
-    extra = [packed_size(record.weights[0].numel()) - packed_size(mean) for record, mean in zip(records, means)]
+    extra = [
+        packed_size(record.weights[0].numel()) - packed_size(mean) for record, mean in zip(records, means, strict=True)
+    ]
     chosen = set()
     for place in sorted(range(len(records)), key=lambda place: extra[place]):
         if extra[place] <= left:
