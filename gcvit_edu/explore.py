@@ -5,7 +5,7 @@
 
 import sys
 
-from gcvit_edu.explorer.explore import explore
+from gcvit_edu.explorer import explore
 
 if __name__ == "__main__":
     from gcvit_edu.explorer.command import main

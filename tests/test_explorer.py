@@ -19,9 +19,10 @@ from safetensors.torch import save_file
 from gcvit_edu import create_model
 from gcvit_edu.capture import AttentionRecord, capture_attention
 from gcvit_edu.data import crop_to, emoji_classes, load_photo, normalize
-from gcvit_edu.explorer import LIMIT_KB, Explorer, explore
+from gcvit_edu.explorer import Explorer, explore
 from gcvit_edu.explorer.command import main
 from gcvit_edu.explorer.pack import blocks_with_heads, packed_size, quantise, received
+from gcvit_edu.explorer.page import LIMIT_KB
 from gcvit_edu.model import GCViT
 from gcvit_edu.viz.style import GLOBAL_MAP, LOCAL_MAP
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from gcvit_edu.data import emoji_classes
-from gcvit_edu.explorer.explore import LIMIT_KB, explore
+from gcvit_edu.explorer.page import LIMIT_KB, explore
 from gcvit_edu.weights import load_weights
 from gcvit_edu.zoo import create_model, list_models
 
