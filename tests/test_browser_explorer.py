@@ -348,6 +348,35 @@ def test_explorers_on_one_page_leave_each_other_alone(
     assert visited.complaints == []
 
 
+# As JupyterLab puts an output into the page: scripts that innerHTML brings do not run, so each is made anew.
+INSERT = """(html) => {
+    const place = document.createElement("div");
+    place.innerHTML = html;
+    document.querySelector("main").append(place);
+    for (const script of place.querySelectorAll("script")) {
+        const again = document.createElement("script");
+        for (const { name, value } of script.attributes) again.setAttribute(name, value);
+        again.textContent = script.textContent;
+        script.replaceWith(again);
+    }
+}"""
+
+
+def test_works_where_a_notebook_inserts_it(explorer: Explorer, odd: Explorer, opened: Callable[..., Visit]) -> None:
+    visited = opened(explorer)
+    before = picture(visited, 0)
+    visited.page.evaluate(INSERT, odd._repr_html_())
+    visited.page.wait_for_function(PAINTED)
+    assert visited.page.locator(".title").all_inner_texts() == ["Where the network looks", "An odd size"]
+    point_at(visited, 2, 1, 2, ODD[0] / 4, ODD[1] / 4)
+    assert token(visited, 2) == (1, 2)
+    # JupyterLab leaves keys alone that are pressed in an element with this attribute.
+    hosts = visited.page.locator(".gcvit-explorer[data-lm-suppress-shortcuts=true]")
+    assert hosts.count() == 2
+    assert picture(visited, 0) == before
+    assert visited.complaints == []
+
+
 FOREIGN = """<!doctype html><html lang="en" {html}><head><meta charset="utf-8"><title>t</title><style>
 body {{ color: red; font: italic 40px serif; line-height: 3; text-transform: uppercase; background: {ground} }}
 table, p, button, canvas, label, div.side {{ border: 9px solid red !important; float: right; width: 10px !important }}

@@ -86,13 +86,14 @@ function describe(block, token, head) {
   const itself = goal.every((at, axis) => at === token[axis]);
   const many = block.windows > 1, whole = "the whole map, which is one window";
   const most = `The largest share${block.global && many ? " in the selected token's window" : ""}`;
-  const goes = (self) => `${most}, ${percent(shares[top])}, goes to ${itself ? self : place(...goal)}. Half of the ` +
-    `attention goes to ${half} of ${plural(real, "token")}; equal shares would be ${percent(1 / real)} each.`;
+  const even = `equal shares would be ${percent(1 / real)} each`;
+  const goes = (self) => `${most}, ${percent(shares[top])}, goes to ${itself ? self : place(...goal)}. ` +
+    `At least half of the attention goes to ${half} of ${plural(real, "token")}; ${even}.`;
   if (!block.global) {
     const where = many ? `its own window (${place(...window)} of ${by(block.grid)})` : whole;
     return [`The token in ${place(...token)}`, ` of ${by(block.map)} asks ${where}. ${goes("itself")}`];
   }
-  const where = many ? `all ${block.windows} windows, each in place of its token there` : whole;
+  const where = many ? `all ${block.windows} windows, in each as the query of the token at this place` : whole;
   const cell = `The cell in ${place(...at)} of the ${by([block.window, block.window])} global query`;
   return [cell, ` (dashed) asks ${where}. ${goes("the selected token")}`];
 }

@@ -10,6 +10,31 @@ function make(tag, text = "", attributes = {}) {
   return element;
 }
 
+/** A table of the selected row: the shares of the keys of one window, where they stand. */
+function numbersOf(block, token, head) {
+  const { index, at, query } = block.within(token), [firstRow, firstColumn] = block.tokenOf(index, 0);
+  const shares = block.row(index, head, query), { top } = summary(block, index, shares);
+  const table = make("table"), columns = make("tr");
+  const asks = block.global ? `cell ${place(...at)} of the global query` : "the selected token";
+  const caption = `What ${asks} asks of the selected token's window, in percent, rounded; they sum to 100.`;
+  table.append(make("caption", caption), columns);
+  columns.append(make("td"));
+  for (let column = 0; column < block.window; column++) {
+    columns.append(make("th", String(firstColumn + column + 1), { scope: "col" }));
+  }
+  for (let key = 0; key < block.tokens; key++) {
+    if (key % block.window === 0) {
+      const row = make("tr");
+      row.append(make("th", String(firstRow + key / block.window + 1), { scope: "row" }));
+      table.append(row);
+    }
+    const cell = make("td", "", key === top ? { class: "top" } : {}), real = block.tokenOf(index, key);
+    cell.append(real ? make("data", (100 * shares[key]).toFixed(1), { value: shares[key].toPrecision(6) }) : "–");
+    table.lastChild.append(cell);
+  }
+  return table;
+}
+
 /** "dark" or "light", as the book, JupyterLab, Colab or VS Code say, or else the reader's system. */
 function mode() {
   const root = document.documentElement, body = document.body.dataset;
@@ -130,7 +155,8 @@ async function start(host) {
 
   function showSide(side) {
     const { block, head, element } = side, token = block.tokenAt(state.point);
-    const asked = block.asked(token, head);
+    const { index, query } = block.within(token), asked = block.asked(token, head);
+    const even = 1 / summary(block, index, block.row(index, head, query)).real;
     const values = Array(block.map[0] * block.map[1]).fill(null);
     let most = LEAST_SCALE / block.tokens;
     for (const { window, shares } of asked) {
@@ -147,34 +173,10 @@ async function start(host) {
     const whom = block.windows === 1 ? "the whole map" : block.global ? "every window" : "its own window";
     find(".heading", element).textContent = `${block.global ? "The global query" : "A token"} asks ${whom}`;
     find(".apart", element).hidden = !block.global || block.windows === 1;
-    find(".equal", element).style.left = `${100 / block.tokens / most}%`;
-    find(".even", element).textContent = `│ equal shares: ${percent(1 / block.tokens)}`;
+    find(".equal", element).style.left = `${(100 * even) / most}%`;
+    find(".even", element).textContent = `│ equal shares: ${percent(even)}`;
     find(".most", element).textContent = percent(most);
-    if (side.numbers.open) showNumbers(side, token);
-  }
-
-  function showNumbers(side, token) {
-    const { block, head } = side, { index, at, query } = block.within(token);
-    const shares = block.row(index, head, query), { top } = summary(block, index, shares);
-    const table = make("table"), [, from] = block.tokenOf(index, 0), labels = make("tr");
-    const asks = block.global ? `cell ${place(...at)} of the global query` : "the selected token";
-    table.append(make("caption", `What ${asks} asks of the selected token's window, in percent, rounded; they sum to 100.`));
-    labels.append(make("td"));
-    for (let column = 0; column < block.window; column++) {
-      labels.append(make("th", String(from + column + 1), { scope: "col" }));
-    }
-    table.append(labels);
-    for (let key = 0; key < block.tokens; key++) {
-      if (key % block.window === 0) {
-        const [row] = block.tokenOf(index, 0);
-        table.append(make("tr"));
-        table.lastChild.append(make("th", String(row + key / block.window + 1), { scope: "row" }));
-      }
-      const cell = make("td", "", key === top ? { class: "top" } : {}), real = block.tokenOf(index, key);
-      cell.append(real ? make("data", (100 * shares[key]).toFixed(1), { value: shares[key].toPrecision(6) }) : "–");
-      table.lastChild.append(cell);
-    }
-    find(".scroll", side.element).replaceChildren(table);
+    if (side.numbers.open) find(".scroll", element).replaceChildren(numbersOf(block, token, head));
   }
 
   // --- reacting
