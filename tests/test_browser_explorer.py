@@ -111,6 +111,7 @@ def numbers(visited: Visit, side: int) -> list[float | None]:
     details = visited.page.locator("details").nth(side)
     if details.get_attribute("open") is None:
         details.locator("summary").click()
+        details.locator("table").wait_for()
     settle(visited)
     read = "(cells) => cells.map((cell) => cell.querySelector('data')?.value ?? null)"
     found = details.locator("th[scope=row] ~ td").evaluate_all(read)
@@ -286,6 +287,7 @@ def test_stage_block_and_head_change_the_view(explorer: Explorer, opened: Callab
 
 def test_any_two_blocks_can_be_compared(explorer: Explorer, opened: Callable[..., Visit]) -> None:
     visited = opened(explorer)
+    assert visited.page.locator(".stages input").nth(0).is_checked()
     choose(visited, 1, "2.1 · local")
     point_at(visited, 0, 16, 16, 16, 16)
     assert token(visited, 0) == (16, 16)

@@ -1,7 +1,7 @@
 // ------------------------------------------------------------ reading the data: blocks, tokens, rows, and words
 // A share is a byte divided by the sum of its row's bytes: so stored, every row sums to one.
 
-const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
+const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.01 ? 2 : 1)}\u00a0%`;
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 const by = (lengths) => lengths.join("\u00a0×\u00a0");
 const place = (row, column) => `row ${row + 1}, column ${column + 1}`;
@@ -95,5 +95,5 @@ function describe(block, token, head) {
   }
   const where = many ? `all ${block.windows} windows, in each as the query of the token at this place` : whole;
   const cell = `The cell in ${place(...at)} of the ${by([block.window, block.window])} global query`;
-  return [cell, ` (dashed) asks ${where}. ${goes("the selected token")}`];
+  return [cell, `${many ? " (dashed)" : ""} asks ${where}. ${goes("the selected token")}`];
 }

@@ -29,7 +29,8 @@ function numbersOf(block, token, head) {
       table.append(row);
     }
     const cell = make("td", "", key === top ? { class: "top" } : {}), real = block.tokenOf(index, key);
-    cell.append(real ? make("data", (100 * shares[key]).toFixed(1), { value: shares[key].toPrecision(6) }) : "–");
+    const share = (100 * shares[key]).toFixed(block.tokens > 100 ? 2 : 1);
+    cell.append(real ? make("data", share, { value: shares[key].toPrecision(6) }) : "–");
     table.lastChild.append(cell);
   }
   return table;
