@@ -36,14 +36,14 @@ serve: book ## build the book and show it on http://localhost:8000 (another port
 test: $(STAMP) ## style, unit tests, then every chapter run again and compared with its stored outputs
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest tests --ignore=tests/test_browser.py
+	$(PY) -m pytest tests --ignore-glob='tests/test_browser*.py'
 	$(PY) -m pytest $(NBVAL) -p tests.nbval_strict book/*.ipynb
 
 mutants: $(STAMP) ## change one thing at a time in copies of the project; a test or a proof card must turn red
 	$(PY) tests/mutate.py
 
 browser: $(STAMP) ## look at the built book in headless Chromium (needs `make book` and Debian's chromium)
-	GCVIT_EDU_REQUIRE_BROWSER=1 $(PY) -m pytest tests/test_browser.py
+	GCVIT_EDU_REQUIRE_BROWSER=1 $(PY) -m pytest tests/test_browser*.py
 
 notebooks: $(STAMP) ## run chapters and store their outputs (one chapter: CHAPTERS=book/NAME.ipynb)
 	$(PY) book/_ext/execute.py $(CHAPTERS)

@@ -4,86 +4,25 @@ Needs `make book` and Chromium. Without them the tests are skipped, or fail if G
 Each check is a function that returns what is wrong; made-up bad pages show that it finds it.
 """
 
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable
 from html import unescape
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
+from _browser import DESKTOP, PHONE, Open, Visit, cannot_run
 from _project import BOOK, ROOT
 
-sync_api = pytest.importorskip("playwright.sync_api")
+pytest_plugins = ("_browser",)
 
 HTML = ROOT / "_build" / "html"
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 CHAPTERS = [f"book/{path.stem}.html" for path in sorted(BOOK.glob("*.ipynb"))]
 PAGES = CHAPTERS + [f"book/{path.stem}.html" for path in sorted(BOOK.glob("*.md"))]
-DESKTOP, PHONE = 1280, 390
 LEAST_CONTRAST = 4.5  # WCAG 2.2, level AA
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-# ---------------------------------------------------------------------------------------- server and browser
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    """Serves a folder and says nothing about it."""
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def serve() -> Iterator[Callable[[Path], str]]:
-    """A function that serves a folder on this machine and returns its address."""
-    servers: list[tuple[ThreadingHTTPServer, Thread]] = []
-
-    def start(folder: Path) -> str:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder)))
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        servers.append((server, thread))
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server, thread in servers:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def cannot_run(reason: str) -> NoReturn:
-    if os.environ.get("GCVIT_EDU_REQUIRE_BROWSER") == "1":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    chromium = next((path for path in map(shutil.which, names) if path), None)
-    if chromium is None:
-        cannot_run("Chromium is not installed (Debian's package is called chromium)")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -93,54 +32,8 @@ def address(serve: Callable[[Path], str]) -> str:
     return serve(HTML)
 
 
-@dataclass
-class Visit:
-    """A page that was opened, and what it did meanwhile."""
-
-    page: Any
-    outside: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-
-Open = Callable[..., Visit]
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Open]:
-    """A function that opens an address: visit(url, width=1280, scheme="light")."""
-    contexts = []
-
-    def open_page(url: str, width: int = DESKTOP, scheme: str = "light") -> Visit:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        result = Visit(context.new_page())
-
-        def guard(route: Any) -> None:
-            if urlsplit(route.request.url).hostname == "127.0.0.1":
-                route.continue_()
-            else:
-                result.outside.append(route.request.url)
-                route.abort()
-
-        def listen(message: Any) -> None:
-            if message.type in ("error", "warning"):
-                result.complaints.append(message.text)
-
-        context.route("**/*", guard)
-        result.page.on("console", listen)
-        result.page.on("pageerror", lambda error: result.complaints.append(str(error)))
-        result.page.goto(url, wait_until="load")
-        result.page.wait_for_function(READY)
-        return result
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
 # --------------------------------------------------------------------------------------------------- the checks
 
-READY = "() => Promise.resolve(window.MathJax?.startup?.promise).then(() => true)"
 UNFOLD = "document.querySelectorAll('article details').forEach((one) => (one.open = true))"
 
 # Every formula is one .math element of Sphinx; MathJax puts one mjx-container into it.

@@ -222,6 +222,7 @@ LEVELS = {
     "train": 4,
     "viz": 5,
     "explorer": 5,
+    "explore": 5,
     "check": 5,
     "bench": 5,
 }

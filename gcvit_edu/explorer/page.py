@@ -1,0 +1,230 @@
+"""explore(): a network's attention on one picture, to look at by hand."""
+
+import hashlib
+import html
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from string import Template
+from typing import Any
+from urllib.parse import urlsplit
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from gcvit_edu.capture import AttentionRecord, capture_attention
+from gcvit_edu.data.transforms import crop_to, normalize
+from gcvit_edu.explorer.pack import attention_of, blocks_with_heads, describe, text_of
+from gcvit_edu.model import GCViT
+
+BOOK_LINK = "11_seeing_attention.html#how-to-read-the-explorer"
+LIMIT_KB = 1200
+MOST_CLASSES = 5
+_SHOWN_PIXELS = 512  # of the picture's longer side: sharp on a phone's screen, and about 60 kB
+_JPEG_QUALITY = 80
+_ASSETS = ("explorer.css", "explorer.html", "rows.js", "paint.js", "view.js")
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """An attention explorer, as explore() makes it. A notebook shows it; save() writes it as a page.
+
+    Attributes:
+        title: what stands above it.
+        note: what was left out to keep the page small, as a sentence; empty for nothing.
+    """
+
+    title: str
+    note: str
+    _data: dict[str, Any] = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        return _fragment(self._data)
+
+    def save(self, path: str | Path) -> None:
+        """Write a whole page that opens from disk; one that is there already is replaced only once all is written.
+
+        A relative link to the explanation is left out: it leads somewhere only beside the book's pages.
+
+        Raises:
+            OSError: if the page cannot be written there.
+        """
+        link = self._data["link"]
+        data = {**self._data, "link": link if urlsplit(link or "").scheme else None}
+        page = _asset("page.html").substitute(title=html.escape(self.title), explorer=_fragment(data))
+        beside = Path(f"{path}.writing")
+        try:
+            beside.write_text(page, encoding="utf-8")
+            os.replace(beside, path)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
+
+
+def explore(
+    model: GCViT,
+    image: Image.Image,
+    *,
+    size: int | tuple[int, int] | None = None,
+    blocks: Sequence[tuple[int, int]] | None = None,
+    class_names: Sequence[str] = (),
+    title: str = "Where the network looks",
+    link: str | None = BOOK_LINK,
+    limit_kb: int = LIMIT_KB,
+) -> Explorer:
+    """A picture with the attention of every block, to point at; works without a kernel and without a network.
+
+    What it shows are the weights of the softmax: where a query looks, not what the network makes of what it finds,
+    nor what its answer depends on. Each window has its own softmax, so shares of different windows cannot be
+    compared. In a global block the query is a cell of the global query, a summary of the whole picture, and asks
+    every window; in a local block it is a token, and asks its own window.
+
+    Every share is right within 1/255. If all heads of all blocks would make the piece of HTML larger than limit_kb,
+    the blocks that have no room for single heads show the mean of their heads, and the page says so
+    (xxtiny at 224 pixels); fewer blocks leave room for theirs.
+
+    Args:
+        model: a GC ViT for colour pictures; it is run once, in eval mode, and left as it was.
+        image: any picture; its middle is cut out, and what is transparent becomes white.
+        size: side of the square that the network sees, or (height, width), in pixels; None for the model's own.
+        blocks: (stage, block) of those to show, counted from 0; None for all.
+        class_names: names of the model's classes in order, to show its five likeliest; empty shows none.
+        title: what stands above the explorer.
+        link: address of the paragraph that explains the view; None for none. The default leads from a page of
+            the book to its chapter 11.
+        limit_kb: most kilobytes (1000 bytes) of the piece of HTML.
+
+    Raises:
+        ValueError: for a model that is no GC ViT, something that is no picture, a size below 32 pixels, blocks that
+            the model does not have, as many names as it has no classes, or what cannot be kept within the limit.
+    """
+    if not isinstance(image, Image.Image):
+        raise ValueError(f"the image is a {type(image).__name__}, not a PIL picture; use PIL.Image.open or load_photo")
+    picture = _upright_rgb(image)
+    probabilities, records, seen_size = _look(model, picture, size)
+    records = _chosen(records, blocks)
+    height, width = seen_size
+    scale = max(1.0, _SHOWN_PIXELS / max(seen_size))
+    data: dict[str, Any] = {
+        "title": title,
+        "link": link,
+        "size": [height, width],
+        "photo": _jpeg(crop_to(picture, (round(height * scale), round(width * scale)))),
+        "answer": _answer(probabilities, class_names),
+    }
+    # All but the bytes of the attention; the longest note.
+    data |= {"blocks": [describe(record) for record in records], "note": _note(records, set())}
+    with_heads = blocks_with_heads(records, limit_kb * 1000 - len(_fragment(data).encode()))
+    for place, (block, record) in enumerate(zip(data["blocks"], records, strict=True)):
+        block |= attention_of(record, every_head=place in with_heads)
+    data["note"] = _note(records, with_heads)
+    return Explorer(title, data["note"], data)
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    upright = ImageOps.exif_transpose(image)
+    if not upright.has_transparency_data:
+        return upright.convert("RGB")
+    white = Image.new("RGBA", upright.size, "white")
+    return Image.alpha_composite(white, upright.convert("RGBA")).convert("RGB")
+
+
+def _look(
+    model: GCViT, picture: Image.Image, size: int | tuple[int, int] | None
+) -> tuple[Tensor, list[AttentionRecord], tuple[int, int]]:
+    """One forward pass: the probabilities of the classes, the attention of every block, the size in pixels."""
+    with torch.no_grad(), capture_attention(model) as records:  # refuses what is no GCViT
+        if model.config.in_chans != 3:
+            raise ValueError(f"the model takes pictures of {model.config.in_chans} channels; the explorer shows RGB")
+        wanted = model.config.image_size if size is None else size
+        height, width = (wanted, wanted) if isinstance(wanted, int) else wanted
+        if min(height, width) < 1:
+            raise ValueError(f"a picture of {height}x{width} pixels is none; give a size of 32 or more")
+        parameter = next(model.parameters())
+        modes = [(module, module.training) for module in model.modules()]
+        model.eval()
+        try:
+            logits = model(normalize(crop_to(picture, (height, width))).to(parameter))
+        finally:
+            for module, training in modes:
+                module.training = training
+    return logits[0].float().softmax(-1), records, (height, width)
+
+
+def _chosen(records: list[AttentionRecord], blocks: Sequence[tuple[int, int]] | None) -> list[AttentionRecord]:
+    if blocks is None:
+        return records
+    there = {(record.stage, record.block) for record in records}
+    unknown = [block for block in blocks if tuple(block) not in there]
+    if unknown or not blocks:
+        raise ValueError(
+            f"blocks={list(blocks)} does not name blocks of this model; "
+            f"give pairs (stage, block), counted from 0, such as {sorted(there)[0]} or {sorted(there)[-1]}"
+        )
+    wanted = {tuple(block) for block in blocks}
+    return [record for record in records if (record.stage, record.block) in wanted]
+
+
+def _answer(probabilities: Tensor, class_names: Sequence[str]) -> list[tuple[str, float]]:
+    if not class_names:
+        return []
+    if len(class_names) != len(probabilities):
+        raise ValueError(f"{len(class_names)} class names do not fit a model of {len(probabilities)} classes")
+    values, places = probabilities.topk(min(MOST_CLASSES, len(class_names)))
+    return [
+        (class_names[place], round(value, 4)) for value, place in zip(values.tolist(), places.tolist(), strict=True)
+    ]
+
+
+def _note(records: list[AttentionRecord], with_heads: set[int]) -> str:
+    lacking = [
+        f"{record.stage + 1}.{record.block + 1}"
+        for place, record in enumerate(records)
+        if place not in with_heads and record.weights.shape[2] > 1
+    ]
+    if not lacking:
+        return ""
+    return f"To keep the page small, these blocks show the mean of their heads only: {', '.join(lacking)}."
+
+
+def _jpeg(picture: Image.Image) -> str:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + text_of(file.getvalue())
+
+
+# ------------------------------------------------------------------------------------------------------- HTML
+
+
+def _asset(name: str) -> Template:
+    return Template((Path(__file__).parent / name).read_text(encoding="utf-8"))
+
+
+def _json(value: Any) -> str:
+    """JSON that can stand in a script element: nothing in it can close one."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+
+
+@cache
+def _script() -> tuple[str, str]:
+    """The script of every explorer, and the version that it looks for."""
+    parts = {name: (Path(__file__).parent / name).read_text(encoding="utf-8") for name in _ASSETS}
+    constants = f"const CSS = {_json(parts['explorer.css'])}, MARKUP = {_json(parts['explorer.html'])};"
+    code = "\n".join([constants, *(parts[name] for name in _ASSETS if name.endswith(".js"))])
+    # Explorers of another version may stand on the same page: each script starts those of its own.
+    build = hashlib.sha256(code.encode()).hexdigest()[:12]
+    return f'(() => {{\n"use strict";\nconst BUILD = "{build}";\n{code}}})();', build
+
+
+def _fragment(data: dict[str, Any]) -> str:
+    """The host, with what is shown where scripts do not run; its data; and the script that brings it to life."""
+    script, build = _script()
+    link = f' <a href="{html.escape(data["link"])}">How to read it.</a>' if data["link"] else ""
+    return _asset("fragment.html").substitute(
+        build=build, title=html.escape(data["title"]), link=link, data=_json(data), script=script
+    )
