@@ -67,10 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         settings |= {"torch": str(torch.__version__)}
         maps = candidates(model, options.size, options.methods)
         scenes = single_scenes(options.scenes, options.size, options.seed)
-        rows = read_rows(kept, {**settings, "maps": list(maps)})
+        told = {**settings, "maps": list(maps)}
+        rows = read_rows(kept, told)
         for row in judge(model, scenes, maps, steps=options.steps, seed=options.seed, first=len(rows)):
             rows.append(row)
-            add_row(kept, row)
+            add_row(kept, told, row)
             print(f"\r{len(rows)} of {options.scenes} scenes", end="", file=sys.stderr)
     except (ValueError, OSError) as error:
         parser.error(str(error))

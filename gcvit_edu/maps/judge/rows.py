@@ -6,7 +6,7 @@ from typing import Any
 
 
 def read_rows(path: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """The scenes that a stopped run with the same settings has judged; starts the file where there is none.
+    """The scenes that a stopped run with the same settings has judged; none where there is no file.
 
     A last line that was not written to its end is cut off.
 
@@ -22,18 +22,16 @@ def read_rows(path: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
     first, *rows = [json.loads(line) for line in whole] or [settings]
     if first != settings:
         raise ValueError(
-            f"{path.name} holds scenes judged with other settings: {first}; delete it, or name another file"
+            f"{path.name} holds scenes judged with other settings: {first}; delete it, or take another file"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"".join(whole) or _line(settings))
+    if whole != lines:
+        path.write_bytes(b"".join(whole))
     return rows
 
 
-def add_row(path: Path, row: dict[str, Any]) -> None:
-    """Add the figures of one more scene."""
+def add_row(path: Path, settings: dict[str, Any], row: dict[str, Any]) -> None:
+    """Add the figures of one more scene; starts the file, and its folder, where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
-        file.write(_line(row))
-
-
-def _line(value: dict[str, Any]) -> bytes:
-    return json.dumps(value).encode() + b"\n"
+        for value in (row,) if file.tell() else (settings, row):
+            file.write(json.dumps(value).encode() + b"\n")

@@ -150,9 +150,10 @@ def summarise(rows: list[dict[str, Any]], maps: dict[str, dict[str, Any]]) -> di
 
     Returns:
         "scenes": how many, the share that is classified correctly, the class's probability, also of the blurred
-        picture, and the object's share of the picture, which is chance for "pointing" and "energy". "maps": for each map and baseline its options, its FIGURES over "all" scenes and over
-        those whose class the network gets "correct", the differences to the centre prior scene by scene
-        ("over_centre"), and for maps the correlations of the SANITY tests.
+        picture, and the object's share of the picture, which is chance for "pointing" and "energy".
+        "maps": for each map and baseline its options, its FIGURES over "all" scenes and over those whose class the
+        network gets "correct", the differences to the centre prior scene by scene ("over_centre"), and for maps the
+        correlations of the SANITY tests.
     """
     right = [row for row in rows if row["correct"]]
     result = {}

@@ -50,7 +50,8 @@ def sanity(
     constant_image: all pixels get the image's mean colour. Near 1, the map shows places and edges, not contents.
     batch_mate: the other image is in the batch, and nothing else. This must be 1.
 
-    NaN where one of the two maps is the same everywhere.
+    NaN where one of the two maps is the same everywhere. A map of few tokens has few orders: there, two maps that
+    have nothing to do with each other are often near 1, or near -1.
 
     Args:
         model: a GCViT in eval mode.
