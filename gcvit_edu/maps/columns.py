@@ -14,8 +14,9 @@ def column_mean(record: AttentionRecord, head: int | None = None) -> Tensor:
     only map of a global block whose numbers the network itself has set against each other over the whole image.
 
     What it does not mean: that the token matters for the class. Values, the MLPs and the later blocks are left out,
-    and by then a token holds much of its surroundings. The relative position bias is in it, which says the same
-    for every image. In a padded window a few cells answer for padding; they are cells of the image and count, too.
+    and by then a token holds much of its surroundings. It does not say who asks: but for the bias, it is the same
+    when the cells of the query change places. The relative position bias is in it, which says the same for every
+    image. In a padded window a few cells answer for padding; they are cells of the image and count, too.
 
     Args:
         record: of a global block, from capture_attention.
