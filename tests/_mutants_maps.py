@@ -24,7 +24,7 @@ MAPS = (
         ("heads-numbered-backwards", "0 <= head < heads", "head < heads"),
     ),
     (
-        "gcvit_edu/maps/unwindowed.py",
+        "gcvit_edu/maps/whole_map.py",
         "test_maps.py",
         ("softmax-over-the-map", "logits.flatten(3).softmax(-1).view_as(logits)", "logits.softmax(-1)"),
         ("scale-of-unwindowed-logits", "queries.shape[-1] ** -0.5", "queries.shape[-1] ** -0.25"),
@@ -35,7 +35,7 @@ MAPS = (
         ("queries-that-asked", "asking += queries.shape[2]", "asking += 1"),
     ),
     (
-        "gcvit_edu/maps/rollout.py",
+        "gcvit_edu/maps/flow.py",
         "test_maps.py",
         ("residual-of-the-rollout", "0.5 * share + 0.5 * windows", "0.4 * share + 0.6 * windows"),
         ("direction-of-the-rollout", '"bnq,bnqk->bnk"', '"bnk,bnqk->bnq"'),
@@ -98,7 +98,7 @@ MAPS = (
         ("unknown-values", "if not math.isnan(value)", "if True"),
     ),
     (
-        "gcvit_edu/maps/judge/sanity.py",
+        "gcvit_edu/maps/judge/sanity_tests.py",
         "test_maps_judge.py",
         ("cells-that-change-places", "query[:, :, order.to(query.device)]", "query"),
         ("random-state-of-others", "with torch.random.fork_rng(devices=[]):", "if True:"),

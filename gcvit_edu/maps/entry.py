@@ -8,10 +8,10 @@ from torch import Tensor
 
 from gcvit_edu.capture import AttentionRecord, capture_attention
 from gcvit_edu.maps.columns import column_mean, window_means
+from gcvit_edu.maps.flow import rollout
 from gcvit_edu.maps.gradients import grad_cam, gradient_times_attention
 from gcvit_edu.maps.layout import to_pixels
-from gcvit_edu.maps.rollout import rollout
-from gcvit_edu.maps.unwindowed import questions_of, unwindowed
+from gcvit_edu.maps.whole_map import questions_of, unwindowed
 from gcvit_edu.model import GCViT
 
 Method = Literal["column", "windows", "unwindowed", "rollout", "gradient", "gradcam"]

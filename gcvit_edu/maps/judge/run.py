@@ -15,7 +15,7 @@ from gcvit_edu.maps.entry import METHODS, attention_map
 from gcvit_edu.maps.judge.baselines import centre_prior, contrast_map, random_map
 from gcvit_edu.maps.judge.curves import area, blurred, brightest_first, deletion_and_insertion
 from gcvit_edu.maps.judge.estimate import bootstrap
-from gcvit_edu.maps.judge.sanity import SANITY, sanity, untrained
+from gcvit_edu.maps.judge.sanity_tests import SANITY, sanity, untrained
 from gcvit_edu.maps.judge.scores import energy, pointing, rank_correlation
 from gcvit_edu.model import GCViT
 
