@@ -261,6 +261,29 @@ def test_candidates_are_each_kind_where_it_differs() -> None:
         attention_map(model, images(1, 64), **options)
 
 
+def test_figures_of_a_scene() -> None:
+    model = small_model(num_classes=13)
+    scenes = list(single_scenes(2, 64, seed=1))
+    maps = {name: {"method": "gradcam", "stage": stage} for stage, name in ((2, "same"), (3, "coarse"))}
+    row, _ = judge(model, scenes, maps, steps=3)
+    scene, found = scenes[0], attention_map(model, scenes[0].image, **maps["coarse"], target=scenes[0].label)
+    y, x = divmod(int(found.values[0].argmax()), 2)
+    in_cell = scene.mask[32 * y : 32 * y + 32, 32 * x : 32 * x + 32].float().mean().item()
+    assert row["maps"]["coarse"]["pointing"] == pytest.approx(in_cell)  # the token's pixels, not an interpolated corner
+    assert row["maps"]["coarse"]["energy"] == energy(found.to_pixels(smooth=False)[0], scene.mask)
+    order = brightest_first(found.to_pixels()[0], seed=0)
+    curves = deletion_and_insertion(model, scene.image, blurred(scene.image), order, scene.label, 3)
+    figures = [row["maps"]["coarse"][name] for name in ("deletion", "insertion")]
+    assert figures == [area(curve) for curve in curves]
+    assert row["maps"]["same"]["gradcam"] == pytest.approx(1)
+    assert row["maps"]["coarse"]["gradcam"] < 0.999
+    with torch.no_grad():
+        guesses = model(torch.cat([scene.image, blurred(scene.image)])).softmax(1)
+    assert [row["probability"], row["probability_blurred"]] == guesses[:, scene.label].tolist()
+    assert row["correct"] == (guesses[0].argmax() == scene.label)
+    assert row["object_share"] == scene.mask.float().mean()
+
+
 def test_a_summary_is_of_all_scenes_of_the_correct_ones_and_over_the_centre() -> None:
     def row(correct: bool, *values: float) -> dict:
         maps = {name: dict.fromkeys(FIGURES, value) for name, value in zip(("m", *BASELINES), values, strict=True)}

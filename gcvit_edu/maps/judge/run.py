@@ -70,6 +70,9 @@ def judge_scene(
 ) -> dict[str, Any]:
     """Every figure of one scene: of the scene itself, and of every map and baseline.
 
+    Curves and correlations are of maps that are interpolated between the tokens; pixels have an order then. For
+    pointing and energy each pixel has its token's number: interpolated, the largest of few tokens may lie in a corner.
+
     Args:
         model: a GCViT in eval mode.
         fresh: the same, untrained.
@@ -80,7 +83,6 @@ def judge_scene(
         seed: of whatever is random.
     """
     image, baseline = scene.image, blurred(scene.image)
-    size = tuple(image.shape[2:])
     with torch.no_grad():
         logits = model(torch.cat([image, baseline]))
     sharp, blind = logits.softmax(1)[:, scene.label].tolist()
@@ -89,20 +91,22 @@ def judge_scene(
         for name, given in maps.items()
     }
     reference = attention_map(model, image, method="gradcam", stage=REFERENCE_STAGE, target=scene.label).to_pixels()[0]
-    pixels = {name: attention_map(model, image, **given).to_pixels()[0] for name, given in options.items()}
-    pixels["centre"], pixels["random"] = centre_prior(image)[0], random_map(image, seed)[0]
-    pixels["contrast"] = contrast_map(image)[0]
+    shown: dict[str, tuple[Tensor, Tensor]] = {}
+    for name, given in options.items():
+        found = attention_map(model, image, **given)
+        shown[name] = found.to_pixels()[0], found.to_pixels(smooth=False)[0]
+    baselines = {"centre": centre_prior(image), "random": random_map(image, seed), "contrast": contrast_map(image)}
+    shown |= {name: (values[0], values[0]) for name, values in baselines.items()}
     figures = {}
-    for name, values in pixels.items():
-        assert values.shape == size
-        order = brightest_first(values, seed)
+    for name, (smooth, cells) in shown.items():
+        order = brightest_first(smooth, seed)
         deletion, insertion = deletion_and_insertion(model, image, baseline, order, scene.label, steps)
         figures[name] = {
             "deletion": area(deletion),
             "insertion": area(insertion),
-            "pointing": pointing(values, scene.mask),
-            "energy": energy(values, scene.mask),
-            "gradcam": rank_correlation(values, reference),
+            "pointing": pointing(cells, scene.mask),
+            "energy": energy(cells, scene.mask),
+            "gradcam": rank_correlation(smooth, reference),
         }
     return {
         "correct": logits[0].argmax().item() == scene.label,
