@@ -21,12 +21,12 @@ OF_MAPS = (
     ),
     (
         "gcvit_edu/maps/columns.py",
-        "test_maps.py::test_column_mean_equals_loops",
+        "test_maps_loops.py::test_column_mean_equals_loops",
         ("rows-for-columns", "means = weights.mean(2)", "means = weights.mean(3)"),
     ),
     (
         "gcvit_edu/maps/columns.py",
-        "test_maps.py::test_window_means_equal_loops",
+        "test_maps_loops.py::test_window_means_equal_loops",
         ("padding-that-asks", "real[None, :, :, None]).sum(2)", "real[None, :, None, :]).sum(2)"),
         ("queries-of-a-short-window", "/ real.sum(-1)[None, :, None]", "/ real.shape[1]"),
     ),
@@ -38,7 +38,7 @@ OF_MAPS = (
     ),
     (
         "gcvit_edu/maps/whole_map.py",
-        "test_maps.py::test_unwindowed_equals_loops",
+        "test_maps_loops.py::test_unwindowed_equals_loops",
         ("softmax-over-the-map", "logits.flatten(3).softmax(-1).view_as(logits)", "logits.softmax(-1)"),
         ("scale-of-unwindowed-logits", "queries.shape[-1] ** -0.5", "queries.shape[-1] ** -0.25"),
         ("padded-keys-of-the-map", 'masked_fill(~real, float("-inf"))', "masked_fill(~real, -5.0)"),
@@ -49,7 +49,7 @@ OF_MAPS = (
     ),
     (
         "gcvit_edu/maps/flow.py",
-        "test_maps.py::test_rollout_equals_the_product_of_whole_matrices",
+        "test_maps_loops.py::test_rollout_equals_the_product_of_whole_matrices",
         ("residual-of-the-rollout", "0.5 * share + 0.5 * windows", "0.4 * share + 0.6 * windows"),
         ("direction-of-the-rollout", '"bnq,bnqk->bnk"', '"bnk,bnqk->bnq"'),
         ("parts-at-an-odd-edge", "(share / parts)", "(share / 4)"),
@@ -68,7 +68,7 @@ OF_MAPS = (
     ),
     (
         "gcvit_edu/maps/gradients.py",
-        "test_maps.py::test_grad_cam_equals_differences",
+        "test_maps_loops.py::test_grad_cam_equals_differences",
         ("weight-of-a-channel", "gradient.mean((1, 2))", "gradient.amax((1, 2))"),
     ),
     (
@@ -90,7 +90,7 @@ OF_MAPS = (
     ),
     (
         "gcvit_edu/maps/entry.py",
-        "test_maps.py::test_rollout_equals_the_product_of_whole_matrices",
+        "test_maps_loops.py::test_rollout_equals_the_product_of_whole_matrices",
         ("stages-of-the-rollout", "record.stage >= stage", "record.stage > stage - 2"),
     ),
 )
@@ -159,33 +159,33 @@ OF_THE_JUDGE = (
     ),
     (
         "gcvit_edu/maps/judge/run.py",
-        "test_maps_judge.py::test_scenes_show_one_emoji_that_training_did_not_see",
+        "test_maps_judge_command.py::test_scenes_show_one_emoji_that_training_did_not_see",
         ("emoji-of-training", 'split="test"', 'split="train"'),
     ),
     (
         "gcvit_edu/maps/judge/run.py",
-        "test_maps_judge.py::test_candidates_are_each_kind_where_it_differs",
+        "test_maps_judge_command.py::test_candidates_are_each_kind_where_it_differs",
         ("one-window", "math.ceil(size / stride) <= window", "math.ceil(size / stride) < window"),
     ),
     (
         "gcvit_edu/maps/judge/run.py",
-        "test_maps_judge.py::test_figures_of_a_scene",
+        "test_maps_judge_command.py::test_figures_of_a_scene",
         ("cells-that-are-pointed-at", '"pointing": pointing(cells', '"pointing": pointing(smooth'),
         ("stage-of-the-reference", "REFERENCE_STAGE = 2", "REFERENCE_STAGE = 1"),
     ),
     (
         "gcvit_edu/maps/judge/run.py",
-        "test_maps_judge.py::test_all_methods_are_judged_unless_some_are_named",
+        "test_maps_judge_command.py::test_all_methods_are_judged_unless_some_are_named",
         ("scene-to-go-on-with", "range(first, len(scenes))", "range(len(scenes))"),
     ),
     (
         "gcvit_edu/maps/judge/run.py",
-        "test_maps_judge.py::test_a_summary_is_of_all_scenes_of_the_correct_ones_and_over_the_centre",
+        "test_maps_judge_command.py::test_a_summary_is_of_all_scenes_of_the_correct_ones_and_over_the_centre",
         ("scenes-classified-correctly", 'if row["correct"]]', "]"),
     ),
     (
         "gcvit_edu/maps/judge/rows.py",
-        "test_maps_judge.py::test_the_command_goes_on_where_it_was_stopped_and_writes_the_same",
+        "test_maps_judge_command.py::test_the_command_goes_on_where_it_was_stopped_and_writes_the_same",
         ("half-a-line", 'if line.endswith(b"\\n")]', "]"),
         ("rows-of-other-settings", "if first != settings:", "if False:"),
     ),
