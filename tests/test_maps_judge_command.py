@@ -24,6 +24,7 @@ from gcvit_edu.maps.judge import (
     deletion_and_insertion,
     energy,
     judge,
+    pointing,
     single_scenes,
     summarise,
     untrained,
@@ -63,13 +64,14 @@ def test_figures_of_a_scene() -> None:
     model = small_model(num_classes=13)
     scenes = list(single_scenes(2, 64, seed=1))
     maps = {name: {"method": "gradcam", "stage": stage} for stage, name in ((2, "same"), (3, "coarse"))}
-    row, _ = judge(model, scenes, maps, steps=3)
-    scene, found = scenes[0], attention_map(model, scenes[0].image, **maps["coarse"], target=scenes[0].label)
+    _, row = judge(model, scenes, maps, steps=3)
+    scene, found = scenes[1], attention_map(model, scenes[1].image, **maps["coarse"], target=scenes[1].label)
     y, x = divmod(int(found.values[0].argmax()), 2)
     in_cell = scene.mask[32 * y : 32 * y + 32, 32 * x : 32 * x + 32].float().mean().item()
     assert row["maps"]["coarse"]["pointing"] == pytest.approx(in_cell)  # the token's pixels, not an interpolated corner
+    assert pointing(found.to_pixels()[0], scene.mask) != pytest.approx(in_cell)
     assert row["maps"]["coarse"]["energy"] == energy(found.to_pixels(smooth=False)[0], scene.mask)
-    order = brightest_first(found.to_pixels()[0], seed=0)
+    order = brightest_first(found.to_pixels()[0], seed=1)
     curves = deletion_and_insertion(model, scene.image, blurred(scene.image), order, scene.label, 3)
     figures = [row["maps"]["coarse"][name] for name in ("deletion", "insertion")]
     assert figures == [area(curve) for curve in curves]
