@@ -18,6 +18,7 @@ _LATER = {
     "convert_state_dict": "gcvit_edu.weights",
     "load_weights": "gcvit_edu.weights",
     "capture_attention": "gcvit_edu.capture",
+    "attention_map": "gcvit_edu.maps",
     "explore": "gcvit_edu.explorer",
     "count": "gcvit_edu.counting",
 }

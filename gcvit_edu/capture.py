@@ -39,7 +39,8 @@ def capture_attention(model: GCViT) -> Iterator[list[AttentionRecord]]:
     """Within the context, each forward pass adds one record per block, in order, to the list it yields.
 
     The outputs do not change, beyond the rounding of another kernel. Records keep their part of the autograd graph,
-    if there is one. On leaving, also by an exception, the model is as it was.
+    if there is one, and the outputs are computed from them: torch.autograd.grad(logits[0, 3], record.weights) says
+    how much a class gains by each weight. On leaving, also by an exception, the model is as it was.
 
         with capture_attention(model) as records:
             model(image)
@@ -79,11 +80,11 @@ def _record(
         map_size = tuple(inputs[0].shape[1:3])
 
     def recording_attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = None) -> Tensor:
-        out, weights = attend_explicit(q, k, v, bias, real)
+        _, weights = attend_explicit(q, k, v, bias, real)
         grid = tuple(-(-side // attn.window) for side in map_size)
         weights = rearrange(weights, "(b n) h q k -> b n h q k", n=grid[0] * grid[1])
         records.append(AttentionRecord(stage, block, is_global, weights, attn.window, grid, map_size))
-        return out
+        return weights.flatten(0, 1).to(v.dtype) @ v  # from the record itself: a logit has a gradient by its weights
 
     hook = attn.register_forward_pre_hook(remember_size)
     attn.attend = recording_attend

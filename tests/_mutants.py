@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from _mutants_maps import MAPS
 from _mutants_train import TRAINING
 
 
@@ -373,7 +374,7 @@ EXPLORER = [
 ]
 
 MUTANTS = (
-    *(mutant for file, tests, *named in TRAINING for mutant in changes(file, tests, *named)),
+    *(mutant for file, tests, *named in (*TRAINING, *MAPS) for mutant in changes(file, tests, *named)),
     *WINDOWS,
     *POSITION,
     *ATTENTION,

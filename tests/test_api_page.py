@@ -38,13 +38,13 @@ def missing_modules(page: str, package: set[str]) -> set[str]:
 
 
 def public_of(module: ModuleType) -> Iterator[str]:
-    """The names of a module's `__all__`, and of the modules among them, as "module.name"."""
+    """The names of a module's `__all__`, and of the modules among them, as "module.name"; the package's own first."""
     for name in module.__all__:
         value = getattr(module, name)
         if inspect.ismodule(value):
             yield from (f"{value.__name__}.{inner}" for inner in public_names(value))
         else:
-            yield f"{module.__name__}.{name}"
+            yield f"{PACKAGE.name if name in import_module(PACKAGE.name).__all__ else module.__name__}.{name}"
 
 
 def test_every_module_is_on_the_page_once() -> None:

@@ -126,6 +126,18 @@ def test_gradients_reach_the_records_and_the_weights(model: GCViT) -> None:
     assert model.stem.conv.weight.grad.any()
 
 
+def test_a_logit_has_a_gradient_by_the_recorded_weights(model: GCViT) -> None:
+    attn, kept = model.stages[0].blocks[1].attn, {}
+    attn.proj.register_forward_pre_hook(lambda _, inputs: kept.update(out=inputs[0]))
+    attn.kv.register_forward_hook(lambda _, __, out: kept.update(v=out.chunk(2, dim=-1)[1]))
+    with capture_attention(model) as records:
+        logit = model(images(2, 64))[0, 3]
+    found, of_out = torch.autograd.grad(logit, [records[1].weights, kept["out"]])
+    assert found[0].any()
+    assert not found[1].any()
+    torch.testing.assert_close(found[:, :, 0].flatten(0, 1), of_out @ kept["v"].transpose(1, 2))  # out = weights v
+
+
 def test_works_under_autocast(model: GCViT) -> None:
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), capture_attention(model) as records:
         model(images(1, 64))

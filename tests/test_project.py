@@ -219,6 +219,7 @@ LEVELS = {
     "zoo": 3,
     "capture": 4,
     "data": 4,
+    "maps": 4,
     "train": 4,
     "viz": 5,
     "explorer": 5,

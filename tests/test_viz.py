@@ -100,6 +100,18 @@ def test_fields_leave_the_photograph_where_the_gradient_is_zero() -> None:
     assert shade[2, 3, :3].sum() < shade[4, 4, :3].sum()  # the larger, the darker
 
 
+def test_maps_over_a_photo_have_a_scale_each() -> None:
+    small = torch.zeros(8, 8)
+    small[2, 3], small[4, 4] = 1e-3, 0.5e-3
+    viz.maps_on_photo(Image.new("RGB", (8, 8)), {"small": small, "large": 1000 * small, "none": torch.zeros(8, 8)})
+    shades = [np.asarray(ax.images[1].get_array()) for ax in plt.gcf().axes[:3]]
+    assert np.allclose(shades[0], shades[1])
+    assert np.argwhere(shades[0][..., 3] > 0).tolist() == [[2, 3], [4, 4]]
+    assert shades[0][2, 3, 3] > shades[0][4, 4, 3]
+    assert shades[0][2, 3, :3].sum() < shades[0][4, 4, :3].sum()  # the larger, the darker
+    assert not shades[2][..., 3].any()
+
+
 def test_pictures_fill_a_grid() -> None:
     viz.pictures({name: torch.zeros(2, 2, 3) for name in "abc"}, columns=2)
     figure = plt.gcf()

@@ -6,7 +6,15 @@ Each function draws with pyplot and leaves the figure current, as a notebook sho
 from gcvit_edu.viz.bar_panels import bar_panels
 from gcvit_edu.viz.charts import bars, curves
 from gcvit_edu.viz.matrices import number_grids
-from gcvit_edu.viz.photos import attention_on_photo, fields_on_photo, local_and_global, maps, pictures, windows_on_photo
+from gcvit_edu.viz.photos import (
+    attention_on_photo,
+    fields_on_photo,
+    local_and_global,
+    maps,
+    maps_on_photo,
+    pictures,
+    windows_on_photo,
+)
 from gcvit_edu.viz.sizes import cells_on_photo, padding_on_photo
 from gcvit_edu.viz.style import GLOBAL, GREY, LOCAL, PINK
 from gcvit_edu.viz.training import learning_curves
@@ -25,6 +33,7 @@ __all__ = [
     "learning_curves",
     "local_and_global",
     "maps",
+    "maps_on_photo",
     "number_grids",
     "padding_on_photo",
     "pictures",

@@ -164,6 +164,32 @@ def fields_on_photo(
         ax.set_axis_off()
 
 
+@styled
+def maps_on_photo(
+    image: Image.Image, values: Mapping[str, Tensor], *, columns: int = 4, panel_height: float = 1.75
+) -> None:
+    """Maps of where a network looks over the photograph in grey: the darker a pixel, the larger its number.
+
+    Each panel has its own scale, from nothing at 0 to the darkest at its largest number, so that panels cannot be
+    compared in size. A map of zeros leaves the photograph as it is.
+
+    Args:
+        image: the photograph.
+        values: by title, a number for every pixel, (height, width), none negative, as AttentionMap.to_pixels gives.
+        columns: panels in a row.
+        panel_height: in inches.
+    """
+    for ax, (title, found) in zip(panels(len(values), columns, panel_height, PHOTO_DPI), values.items(), strict=True):
+        numbers = as_array(found).astype(float)
+        share = numbers / (numbers.max() or 1.0)
+        ax.imshow(faded(image), cmap="gray", vmin=0, vmax=1)
+        shade = GLOBAL_MAP(share)
+        shade[..., 3] = 0.9 * np.sqrt(share)  # small numbers leave the photograph visible
+        ax.imshow(shade, interpolation="nearest")
+        ax.set_title(title)
+        ax.set_axis_off()
+
+
 def _grid(ax: Axes, width: int, height: int, step: int, linewidth: float) -> None:
     for x in range(0, width + step, step):
         ax.axvline(min(x, width), color="white", linewidth=linewidth)

@@ -1,0 +1,28 @@
+"""Maps of where a network looks, what each means, and (in gcvit_edu.maps.judge) how far each can be trusted."""
+
+from gcvit_edu.maps.columns import column_mean, window_means
+from gcvit_edu.maps.entry import METHODS, AttentionMap, attention_map
+from gcvit_edu.maps.flow import rollout, spread
+from gcvit_edu.maps.gradients import grad_cam, gradient_times_attention
+from gcvit_edu.maps.layout import map_to_windows, real_tokens, to_pixels, windows_to_map
+from gcvit_edu.maps.whole_map import Questions, questions_of, unwindowed, unwindowed_weights
+
+__all__ = [
+    "METHODS",
+    "AttentionMap",
+    "Questions",
+    "attention_map",
+    "column_mean",
+    "grad_cam",
+    "gradient_times_attention",
+    "map_to_windows",
+    "questions_of",
+    "real_tokens",
+    "rollout",
+    "spread",
+    "to_pixels",
+    "unwindowed",
+    "unwindowed_weights",
+    "window_means",
+    "windows_to_map",
+]
