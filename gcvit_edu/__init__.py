@@ -17,6 +17,7 @@ _LATER = {
     "list_models": "gcvit_edu.zoo",
     "convert_state_dict": "gcvit_edu.weights",
     "load_weights": "gcvit_edu.weights",
+    "shipped_weights": "gcvit_edu.weights",
     "capture_attention": "gcvit_edu.capture",
     "attention_map": "gcvit_edu.maps",
     "explore": "gcvit_edu.explorer",

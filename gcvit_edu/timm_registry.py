@@ -28,7 +28,7 @@ def register_with_timm(name: str, config: GCViTConfig, create: Callable[..., GCV
         img_size: int | Sequence[int] | None = None,
         global_pool: str = "avg",
         drop_rate: float = 0.0,
-        num_classes: int = 1000,
+        num_classes: int | None = None,
         **kwargs: object,
     ) -> GCViT:
         if drop_rate:
@@ -39,13 +39,15 @@ def register_with_timm(name: str, config: GCViTConfig, create: Callable[..., GCV
             img_size = img_size[0]
         model = create(name, image_size=img_size, num_classes=num_classes, **kwargs)
         if global_pool != "avg":
-            model.reset_classifier(num_classes, global_pool)
+            model.reset_classifier(model.num_classes, global_pool)
         return model
 
     def entry(pretrained: bool = False, **kwargs: object) -> GCViT:
-        # timm builds without weights: ours are converted from another layout when the model is made.
+        # timm builds without weights: ours are loaded when the model is made. Without a number of classes timm fills
+        # in 1000, but the weights may have others.
+        classes = kwargs.get("num_classes")
         return build_model_with_cfg(
-            lambda **given: build(pretrained=pretrained, **given),
+            lambda **given: build(pretrained=pretrained, **{**given, "num_classes": classes}),
             entry_name,
             False,
             feature_cfg={"feature_cls": "getter", "out_indices": tuple(range(len(config.depths)))},

@@ -1,14 +1,17 @@
-"""Loading other people's weights: key layouts, bias tables for other windows, safe files, licences."""
+"""Loading weights, our own and other people's: key layouts, bias tables for other windows, safe files, licences."""
 
 import argparse
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from gcvit_edu.files import data_folder
 from gcvit_edu.position import resize_bias_table
 
 TIMM_VARIANTS = ("xxtiny", "xtiny", "tiny", "small", "base")
@@ -170,15 +173,25 @@ def _fit(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     return fitted
 
 
+def shipped_weights() -> dict[str, dict[str, Any]]:
+    """{name: what is known of them} for the weights that come with the package; data/weights/README.md is their card.
+
+    Keys of an entry: variant, image_size, classes (names, in the order of the outputs), sha256, recipe,
+    top1 and pictures (accuracy on how many held-out pictures), licence.
+    """
+    return json.loads((data_folder("weights") / "weights.json").read_text(encoding="utf-8"))
+
+
 def load_weights(model: nn.Module, path_or_name: str | Path, *, sha256: str | None = None) -> None:
-    """Load weights into a GC ViT, from a file or by the name of a variant that timm can download.
+    """Load weights into a GC ViT, from a file or by name: one that is shipped, or a variant that timm can download.
 
     Files are .safetensors, or .pth, .pt and .pth.tar read without running any code they hold.
     The model is touched only once everything has been checked.
 
     Args:
         model: a GCViT; its image size may differ from that of the weights.
-        path_or_name: a file, or one of xxtiny, xtiny, tiny, small, base.
+        path_or_name: a file; or one of shipped_weights(), which need no network; or one of xxtiny, xtiny, tiny,
+            small, base.
         sha256: expected SHA-256 of the file, or its first digits. Without it, the digits in the name of a file
             that timm publishes (gcvit_tiny_224_nvidia-ac783954.pth) are checked.
 
@@ -187,6 +200,9 @@ def load_weights(model: nn.Module, path_or_name: str | Path, *, sha256: str | No
         ValueError: for another kind of file, a wrong SHA-256, or weights that do not fit.
         ConnectionError: if a download fails, or arrives damaged.
     """
+    if path_or_name in shipped_weights():
+        sha256 = shipped_weights()[str(path_or_name)]["sha256"]
+        path_or_name = data_folder("weights") / f"{path_or_name}.safetensors"
     named = path_or_name in TIMM_VARIANTS
     state_dict = _download(str(path_or_name)) if named else _read(Path(path_or_name), sha256)
     if named or "nvidia" in Path(path_or_name).name.lower() or _layout(list(state_dict)) == "NVIDIA":
@@ -196,7 +212,9 @@ def load_weights(model: nn.Module, path_or_name: str | Path, *, sha256: str | No
 
 def _read(path: Path, sha256: str | None) -> dict[str, Tensor]:
     if not path.is_file():
-        raise FileNotFoundError(f"no weights at {path}; give a file, or one of the names {', '.join(TIMM_VARIANTS)}")
+        raise FileNotFoundError(
+            f"no weights at {path}; give a file, or one of the names {', '.join((*shipped_weights(), *TIMM_VARIANTS))}"
+        )
     in_name = re.fullmatch(r"gcvit_\w+_nvidia-([0-9a-f]{8,64})\.pth", path.name)
     expected = sha256 or (in_name[1] if in_name else "")
     found = hashlib.sha256(path.read_bytes()).hexdigest() if expected else ""

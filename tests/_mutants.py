@@ -338,38 +338,44 @@ LATER_CHAPTERS = (
 ROWS = "test_every_row_sums_to_one_and_every_share_is_right"
 PICTURES = "test_transparent_and_turned_pictures"
 WHOLE = "test_a_page_is_written_whole_or_not_at_all"
-# (name, file in the explorer's folder, text, what it becomes, test of test_explorer.py)
+# (name, file in gcvit_edu, text, what it becomes, test of test_explorer.py)
 EXPLORER = [
-    Mutant(name, f"gcvit_edu/explorer/{file}", old, new, (f"tests/test_explorer.py::{test}",))
+    Mutant(name, f"gcvit_edu/{file}", old, new, (f"tests/test_explorer.py::{test}",))
     for name, file, old, new, test in (
-        ("rows-rounded-one-by-one", "pack.py", "whole += rank < left_over", "whole = np.rint(shares * totals)", ROWS),
+        (
+            "rows-rounded-one-by-one",
+            "quantise.py",
+            "whole += rank < left_over",
+            "whole = np.rint(shares * totals)",
+            ROWS,
+        ),
         (
             "remainders-in-the-wrong-order",
-            "pack.py",
+            "quantise.py",
             "argsort(whole - shares * totals",
             "argsort(shares * totals - whole",
             ROWS,
         ),
-        ("coarse-rows", "pack.py", "np.floor(LEVELS / shares.max(-1, keepdims=True))", "LEVELS", ROWS),
-        ("padding-that-asks", "pack.py", "asks = real.permute", "_ = real.permute", "test_mean_maps_by_loops"),
+        ("coarse-rows", "quantise.py", "np.floor(LEVELS / shares.max(-1, keepdims=True))", "LEVELS", ROWS),
+        ("padding-that-asks", "explorer/pack.py", "asks = real.permute", "_ = real.permute", "test_mean_maps_by_loops"),
         (
             "heads-for-every-block",
-            "pack.py",
+            "explorer/pack.py",
             "if extra[place] <= left:",
             "if True:",
             "test_the_limit_holds_to_the_byte",
         ),
-        ("script-that-data-closes", "page.py", '.replace("<", "\\\\u003c")', "", "test_a_title_is_text"),
+        ("script-that-data-closes", "explorer/page.py", '.replace("<", "\\\\u003c")', "", "test_a_title_is_text"),
         (
             "model-left-in-eval-mode",
-            "page.py",
+            "explorer/page.py",
             "module.training = training",
             "pass",
             "test_the_model_is_left_as_it_was",
         ),
-        ("picture-not-turned", "page.py", "ImageOps.exif_transpose(image)", "image", PICTURES),
-        ("black-behind-a-picture", "page.py", 'upright.size, "white"', 'upright.size, "black"', PICTURES),
-        ("page-written-in-place", "page.py", "os.replace(beside, path)", "Path(path).write_text(page)", WHOLE),
+        ("picture-not-turned", "explorer/page.py", "ImageOps.exif_transpose(image)", "image", PICTURES),
+        ("black-behind-a-picture", "explorer/page.py", 'upright.size, "white"', 'upright.size, "black"', PICTURES),
+        ("page-written-in-place", "explorer/page.py", "os.replace(beside, path)", "Path(path).write_text(page)", WHOLE),
     )
 ]
 

@@ -21,9 +21,10 @@ from gcvit_edu.capture import AttentionRecord, capture_attention
 from gcvit_edu.data import crop_to, emoji_classes, load_photo, normalize
 from gcvit_edu.explorer import Explorer, explore
 from gcvit_edu.explorer.command import main
-from gcvit_edu.explorer.pack import blocks_with_heads, packed_size, quantise, received
+from gcvit_edu.explorer.pack import blocks_with_heads, packed_size, received
 from gcvit_edu.explorer.page import LIMIT_KB
 from gcvit_edu.model import GCViT
+from gcvit_edu.quantise import quantise, restored
 from gcvit_edu.viz.style import GLOBAL_MAP, LOCAL_MAP
 
 
@@ -79,7 +80,7 @@ def test_every_row_sums_to_one_and_every_share_is_right(tokens: int) -> None:
     np.testing.assert_allclose(totals, expected, atol=1)  # 255 / share may fall on either side of a whole number
     assert totals.min() == 255  # a sharp row
     assert totals.max() > 255  # an even one is stored more finely
-    errors = np.abs(found / totals[:, None] - rows.double().numpy())
+    errors = np.abs(restored(found) - rows.double().numpy())
     assert (errors < 1 / totals[:, None]).all()
     assert (found[rows.numpy() == 0] == 0).all()
 

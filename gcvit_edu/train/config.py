@@ -53,6 +53,7 @@ class TrainConfig:
         save_every: steps between checkpoints, besides the one at the end of each epoch; 0 for none.
         log_every: steps between lines of the log.
         snapshot_epochs: epochs after which the weights are kept, for looking back; 0 is before the first step.
+            Those beyond the last epoch are never reached.
         tensorboard: write TensorBoard's files as well.
 
     Raises:
@@ -124,8 +125,7 @@ class TrainConfig:
         self._require("seed", self.seed < 2**32, "be below 2**32, as NumPy wants it")
         self._require("device", self.device in ("auto", "cpu", "cuda"), "be 'auto', 'cpu' or 'cuda'")
         self._require("bad_images", self.bad_images in ("raise", "skip"), "be 'raise' or 'skip'")
-        late = [epoch for epoch in self.snapshot_epochs if not 0 <= epoch <= self.epochs]
-        self._require("snapshot_epochs", not late, f"lie between 0 and epochs={self.epochs}; {late} do not")
+        self._require("snapshot_epochs", all(epoch >= 0 for epoch in self.snapshot_epochs), "not be negative")
 
     def _require(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:

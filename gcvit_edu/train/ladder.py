@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Subset
 
 from gcvit_edu.files import data_folder
 from gcvit_edu.train.checkpoint import write_atomically
+from gcvit_edu.train.config import replaced
 from gcvit_edu.train.dist import Place
 from gcvit_edu.train.ema import average_of, decay_at, update_average
 from gcvit_edu.train.metrics import evaluate
@@ -25,6 +26,18 @@ from gcvit_edu.train.run import seed_process
 # Each rung keeps what the rungs before it have. The average of the weights is kept on all, and changes none.
 RUNGS = ("naked", "schedule", "groups", "augmentation", "mixing")
 PEAK, BATCH, WEIGHT_DECAY, AVERAGE = 1e-3, 128, 0.05, 0.99
+# Mild, as short runs need it; the recipe's own may be stronger.
+AUGMENTATION = {
+    "drop_path_rate": 0.1,
+    "crop_scale": (0.6, 1.0),
+    "flip": 0.5,
+    "randaugment_ops": 1,
+    "randaugment_magnitude": 9,
+    "erasing": 0.1,
+    "mixup": 0.2,
+    "cutmix": 1.0,
+    "mix_prob": 0.3,
+}
 
 
 def climb(rung: str, *, seed: int, epochs: int, pictures: int | None = None) -> dict[str, Any]:
@@ -46,7 +59,7 @@ def climb(rung: str, *, seed: int, epochs: int, pictures: int | None = None) -> 
         raise ValueError(f"there is no rung {rung!r}; there are {', '.join(RUNGS)}")
     has = {name: RUNGS.index(name) <= RUNGS.index(rung) for name in RUNGS}
     recipe = load_recipe("emoji_nano")
-    config = recipe.config
+    config = replaced(recipe.config, AUGMENTATION)
     training, validation = recipe.make_data(config)
     if not has["augmentation"]:
         training.transform = validation.transform  # on white, whole, unchanged

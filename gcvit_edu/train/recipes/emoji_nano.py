@@ -1,8 +1,8 @@
 """GC ViT nano on the emoji set: 13 classes, 64 pixels, emoji held out that no vendor's drawing shows in training.
 
-Expected accuracy: not yet measured (the aim is 78 % top-1).
-Expected time: not yet measured (at most three hours).
-Hardware: two CPU cores.
+Expected accuracy: 73.6 % top-1 of the averaged weights after the last epoch (one run, seed 0).
+Expected time: one hour, measured with one CPU thread (OMP_NUM_THREADS=1).
+Hardware: one CPU core.
 """
 
 from dataclasses import dataclass
@@ -38,21 +38,22 @@ CONFIG = EmojiConfig(
     model="nano",
     num_classes=13,
     image_size=64,
-    drop_path_rate=0.1,
-    epochs=120,
+    drop_path_rate=0.15,
+    epochs=200,
     batch_size=64,
-    lr=1e-3,
+    lr=1.5e-3,
     warmup_epochs=5.0,
+    weight_decay=0.5,
     mixup=0.2,
     cutmix=1.0,
-    mix_prob=0.3,
-    crop_scale=(0.6, 1.0),
-    randaugment_ops=1,
-    randaugment_magnitude=9,
+    mix_prob=0.4,
+    crop_scale=(0.5, 1.0),
+    randaugment_ops=2,
+    randaugment_magnitude=7,
     erasing=0.1,
     ema_decay=0.998,
     eval_every=5,
-    snapshot_epochs=(0, 1, 2, 5, 10, 20, 40, 80, 120),
+    snapshot_epochs=(0, 1, 2, 5, 10, 20, 50, 100, 150, 200),
 )
 
 

@@ -2,9 +2,8 @@
 
 Its validation scenes show the held-out emoji of emoji_nano, with masks that say where they are.
 
-Expected accuracy: not yet measured.
-Expected time: not yet measured.
-Hardware: two CPU cores.
+Expected accuracy and time: not measured, nobody has run it to its end yet.
+Hardware: one CPU core.
 """
 
 from typing import Any
