@@ -148,3 +148,21 @@ def test_cells_of_a_query_cover_their_parts_and_the_middle_is_framed() -> None:
     assert [cell.get_bbox().bounds for cell in cells] == [(0, 0, 30, 10), (0, 10, 30, 10), (0, 20, 30, 10)]
     assert middle.get_bbox().bounds == (0, 10, 30, 10)
     assert not middle.get_fill()
+
+
+def test_confusion_writes_what_is_not_zero_and_shades_by_row() -> None:
+    viz.confusion([[8, 2], [0, 1]], ["cat", "dog"])
+    ax = plt.gca()
+    assert [text.get_text() for text in ax.texts] == ["8", "2", "1"]
+    assert np.allclose(ax.images[0].get_array(), [[0.8, 0.2], [0, 1]])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["cat", "dog"]
+
+
+def test_seeds_show_every_run_and_their_mean() -> None:
+    viz.seeds({"weights": {"a": [1.0, 3.0]}, "average": {"a": [5.0, 6.0]}}, label="%", line=("other", 2.0))
+    ax = plt.gca()
+    runs, mean, _, more, *_ = ax.lines
+    assert list(runs.get_ydata()) == [1.0, 3.0]
+    assert list(mean.get_ydata()) == [2.0, 2.0]
+    assert more.get_xdata()[0] > runs.get_xdata()[0]  # side by side
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["weights", "average", "other"]

@@ -15,6 +15,7 @@ from gcvit_edu.viz.photos import (
     pictures,
     windows_on_photo,
 )
+from gcvit_edu.viz.results import confusion, seeds
 from gcvit_edu.viz.sizes import cells_on_photo, padding_on_photo
 from gcvit_edu.viz.style import GLOBAL, GREY, LOCAL, PINK
 from gcvit_edu.viz.training import learning_curves
@@ -28,6 +29,7 @@ __all__ = [
     "bar_panels",
     "bars",
     "cells_on_photo",
+    "confusion",
     "curves",
     "fields_on_photo",
     "learning_curves",
@@ -37,5 +39,6 @@ __all__ = [
     "number_grids",
     "padding_on_photo",
     "pictures",
+    "seeds",
     "windows_on_photo",
 ]
