@@ -357,7 +357,13 @@ EXPLORER = [
             ROWS,
         ),
         ("coarse-rows", "quantise.py", "np.floor(LEVELS / shares.max(-1, keepdims=True))", "LEVELS", ROWS),
-        ("padding-that-asks", "explorer/pack.py", "asks = real.permute", "_ = real.permute", "test_mean_maps_by_loops"),
+        (
+            "padding-in-a-mean-map",
+            "explorer/pack.py",
+            "asks = real.permute",
+            "_ = real.permute",
+            "test_mean_maps_by_loops",
+        ),
         (
             "heads-for-every-block",
             "explorer/pack.py",
