@@ -34,7 +34,7 @@ def explorer(model: GCViT) -> Explorer:
 
 @pytest.fixture(scope="module")
 def odd(model: GCViT) -> Explorer:
-    return explore(model, load_photo("coffee"), size=ODD, title="An odd size")
+    return explore(model, load_photo("coffee"), size=ODD, title="An odd size", link="page.html#place")
 
 
 def records_of(model: GCViT, photo: str, size: int | tuple[int, int]) -> list[AttentionRecord]:

@@ -22,7 +22,6 @@ from gcvit_edu.data.transforms import crop_to, normalize
 from gcvit_edu.explorer.pack import attention_of, blocks_with_heads, describe, text_of
 from gcvit_edu.model import GCViT
 
-BOOK_LINK = "11_seeing_attention.html#how-to-read-the-explorer"
 LIMIT_KB = 1200
 MOST_CLASSES = 5
 _SHOWN_PIXELS = 512  # of the picture's longer side: sharp on a phone's screen, and about 60 kB
@@ -74,7 +73,7 @@ def explore(
     blocks: Sequence[tuple[int, int]] | None = None,
     class_names: Sequence[str] = (),
     title: str = "Where the network looks",
-    link: str | None = BOOK_LINK,
+    link: str | None = None,
     limit_kb: int = LIMIT_KB,
 ) -> Explorer:
     """A picture with the attention of every block, to point at; works without a kernel and without a network.
@@ -95,8 +94,7 @@ def explore(
         blocks: (stage, block) of those to show, counted from 0; None for all.
         class_names: names of the model's classes in order, to show its five likeliest; empty shows none.
         title: what stands above the explorer.
-        link: address of the paragraph that explains the view; None for none. The default leads from a page of
-            the book to its chapter 11.
+        link: address of the paragraph that explains the view; None for none.
         limit_kb: most kilobytes (1000 bytes) of the piece of HTML.
 
     Raises:
