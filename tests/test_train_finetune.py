@@ -11,7 +11,7 @@ from _train import differing, final_state, finish, history, signal_at
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from gcvit_edu import create_model, shipped_weights
+from gcvit_edu import create_model, shipped_weights, weights
 from gcvit_edu.position import resize_bias_table
 from gcvit_edu.train import load_recipe, read_log, train
 from gcvit_edu.train.__main__ import BAD_INPUT, main
@@ -87,6 +87,17 @@ def test_files_need_their_variant_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"own.safetensors' is none of the names emoji_nano, xxtiny.* such as model=n"):
         variant_of(file)
     assert (variant_of("emoji_nano"), variant_of("tiny")) == ("nano", "tiny")
+
+
+def test_a_variant_that_timm_publishes_is_downloaded_with_its_licence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = create_model("xxtiny").state_dict()
+    monkeypatch.setattr(weights, "_download", {"xxtiny": published}.__getitem__)
+    monkeypatch.setattr(weights, "_licence_printed", False)
+    model = pretrained_model("xxtiny", "xxtiny", num_classes=2)
+    assert torch.equal(model.state_dict()["stem.conv.weight"], published["stem.conv.weight"])
+    assert weights.NVIDIA_LICENCE in capsys.readouterr().out
 
 
 def test_weights_of_another_variant_are_refused(tmp_path: Path) -> None:
