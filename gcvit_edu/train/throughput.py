@@ -12,11 +12,9 @@ from torch import nn
 
 from gcvit_edu.train import dist
 from gcvit_edu.train.config import TrainConfig, changed
-from gcvit_edu.train.ema import average_of
 from gcvit_edu.train.loop import train_step
-from gcvit_edu.train.optim import make_optimizer
 from gcvit_edu.train.recipe import make_model
-from gcvit_edu.train.run import Run
+from gcvit_edu.train.run import begin
 
 
 @dataclass(frozen=True)
@@ -69,14 +67,10 @@ def compare(config: TrainConfig, rounds: int = 7) -> Throughput:
         for _ in range(config.accumulate)
     ]
     runs = {}
-    for name, model in {"ours": make_model(config), "timm": timm_twin(config)}.items():
-        model = model.to(place.device).train()
-        if config.channels_last:
-            model = model.to(memory_format=torch.channels_last)
-        average = average_of(model) if config.ema_decay else None
-        zero = torch.zeros((), dtype=torch.float64, device=place.device)
-        network = torch.compile(model) if config.compile else model
-        runs[name] = (Run(model, average, make_optimizer(model, config), zero), network)
+    for name, make in {"ours": make_model, "timm": timm_twin}.items():
+        run = begin(make, config, place.device)
+        run.model.train()
+        runs[name] = (run, torch.compile(run.model) if config.compile else run.model)
     # A step returns before a GPU has updated the weights, which would count as the other model's time.
     wait = torch.cuda.synchronize if place.device.type == "cuda" else lambda: None
     seconds: dict[str, list[float]] = {name: [] for name in runs}
