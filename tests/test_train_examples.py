@@ -44,6 +44,7 @@ def test_a_script_is_bash_with_known_options(path: Path, known: dict[str, set[st
     subprocess.run(["bash", "-n", path], check=True)
     used = options_of(path.read_text(encoding="utf-8"))
     assert used["gcvit_edu.train"] == {"--resume"}
+    assert "\nexport TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1\n" in path.read_text(encoding="utf-8")  # test_train_faults.py
     for module, options in used.items():
         assert options
         assert options <= known[module], module

@@ -22,6 +22,9 @@ GPUS=${SLURM_GPUS_ON_NODE:-8}
 FIRST=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 PORT=$((20000 + SLURM_JOB_ID % 20000))
 export OMP_NUM_THREADS=1
+# Else the machine that stayed keeps the meeting's address to itself, and one that comes back waits for it in vain:
+# seen with PyTorch 2.14, in tests/test_train_faults.py without this line.
+export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
 
 # A lost process is started again from the newest checkpoint. So is a lost machine when SLURM requeues the job.
 # --resume begins at step 0 where there is no checkpoint yet.

@@ -11,6 +11,9 @@ set -euo pipefail
 
 : "${FIRST:?set FIRST to the address of one of the two machines}"
 export OMP_NUM_THREADS=1
+# Else the machine that stayed keeps the meeting's address to itself, and one that comes back waits for it in vain:
+# seen with PyTorch 2.14, in tests/test_train_faults.py without this line.
+export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
 
 exec python -m torch.distributed.run \
     --nnodes=2 --nproc-per-node="${GPUS:-8}" --max-restarts=3 \
