@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from _train import (
+    PATIENCE,
     command,
     differing,
     final_state,
@@ -25,7 +26,6 @@ from gcvit_edu.train.__main__ import main
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc, as Linux has")
 
-LONG = 300  # seconds; torchrun and each process it starts, twice, import PyTorch anew, and a machine may be busy
 SETTINGS = ["epochs=3", "save_every=5", "mixup=0.2"]  # 13 steps in an epoch
 
 
@@ -72,7 +72,7 @@ def family(agent: int) -> list[int]:
 
 
 def wait_for_step(step: int, out: Path, printed: Path) -> None:
-    end = time.monotonic() + LONG
+    end = time.monotonic() + PATIENCE
     while last_step(out) < step:
         assert time.monotonic() < end, printed.read_text()
         time.sleep(0.005)
@@ -127,7 +127,7 @@ def test_a_process_killed_in_an_epoch_is_started_again(undisturbed: Path, tmp_pa
     out, printed = tmp_path / "out", tmp_path / "printed.txt"
     options = ["--standalone", "--nproc-per-node=2", "--max-restarts=1"]
     with torchrun(options, command(out, SETTINGS, resume=True, recipe=recipe), printed) as agent:
-        assert agent.wait(LONG) == 0, printed.read_text()
+        assert agent.wait(PATIENCE) == 0, printed.read_text()
     said = printed.read_text()
     assert f"no checkpoint in {out}: starting at step 0" in said
     assert f"going on from {out}/step_00000020.pt, step 20 of 39" in said
@@ -139,16 +139,16 @@ def test_a_machine_lost_and_back(undisturbed: Path, tmp_path: Path) -> None:
     out, slow = tmp_path / "out", slow_recipe(tmp_path, ("0", "1"))
     options = ["--nnodes=2", "--nproc-per-node=1", "--max-restarts=2", "--rdzv-backend=c10d", "--rdzv-id=test"]
     options += [f"--rdzv-endpoint=127.0.0.1:{free_port()}", "--local-addr=127.0.0.1"]
-    options += ["--rdzv-conf=keep_alive_interval=1,keep_alive_max_attempt=3,last_call_timeout=1"]
+    conf = "--rdzv-conf=keep_alive_interval=1,keep_alive_max_attempt=3,last_call_timeout=1,is_host="
     arguments = command(out, SETTINGS, resume=True, recipe=slow)
     texts = [tmp_path / f"{number}.txt" for number in range(3)]
-    with torchrun(options, arguments, texts[0]) as first:
-        with torchrun(options, arguments, texts[1]):
+    with torchrun([*options, f"{conf}1"], arguments, texts[0]) as first:
+        with torchrun([*options, f"{conf}0"], arguments, texts[1]):
             wait_for_step(8, out, texts[0])
         assert last_step(out) < 30, "too late: the run may be over"
-        with torchrun(options, arguments, texts[2]) as back:
+        with torchrun([*options, f"{conf}0"], arguments, texts[2]) as back:
             for agent in (first, back):
-                assert agent.wait(LONG) == 0, [text.read_text() for text in texts if text.exists()]
+                assert agent.wait(PATIENCE) == 0, [text.read_text() for text in texts if text.exists()]
     assert "going on from" in "".join(text.read_text() for text in texts)
     assert_equal_runs(undisturbed, out)
 
@@ -168,7 +168,7 @@ def test_sigterm_to_the_agent_saves(tmp_path: Path) -> None:
     with torchrun(options, command(out, ["epochs=200"], resume=True), printed) as agent:
         wait_for_step(3, out, printed)
         agent.send_signal(signal.SIGTERM)
-        assert agent.wait(LONG) != 0
+        assert agent.wait(PATIENCE) != 0
     assert "stopped by SIGTERM after step" in printed.read_text()
     assert final_state(out)["progress"]["step"] == last_step(out)
 
