@@ -234,6 +234,13 @@ def test_a_model_that_does_not_fit(tmp_path: Path) -> None:
     assert found.text.startswith("does not fit: CUDA out of memory; raise accumulate")
 
 
+def test_a_model_that_does_not_take_the_pictures(tmp_path: Path) -> None:
+    recipe = longer_recipe(tmp_path, "def make_model(config):\n    return nn.Sequential(nn.Flatten(), nn.Linear(5, 3))")
+    found = lines_of(recipe, tmp_path)["memory"]
+    assert found.verdict == "error"
+    assert "shapes cannot be multiplied" in found.text
+
+
 def test_a_loader_that_is_too_slow(tmp_path: Path) -> None:
     recipe = longer_recipe(
         tmp_path,

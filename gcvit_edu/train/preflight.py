@@ -96,7 +96,7 @@ def _check(lines: list[Line], name: str, work: Callable[[], tuple[str, str, Any]
     except torch.OutOfMemoryError as error:
         remedy = "raise accumulate, set grad_checkpointing=True, or use more GPUs"
         verdict, text, found = ERROR, f"does not fit: {str(error).partition('. ')[0]}; {remedy}", None
-    except (ValueError, OSError, NonFiniteLoss) as error:
+    except (ValueError, OSError, RuntimeError, NonFiniteLoss) as error:
         verdict, text, found = ERROR, (str(error).strip().splitlines() or [repr(error)])[-1], None
     lines.append(Line(verdict, name, text))
     return found
