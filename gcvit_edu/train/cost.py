@@ -19,6 +19,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
@@ -111,6 +112,7 @@ def training_rate(variant: str, gpu: str) -> Range:
     return rates[variant] * low * TRAINING_SHARE[0], rates[variant] * high * TRAINING_SHARE[1]
 
 
+@cache
 def multiply_adds(variant: str) -> float:
     """Of one picture at the variant's own size; counted."""
     with torch.device("meta"):

@@ -19,7 +19,8 @@
 set -euo pipefail
 
 GPUS=${SLURM_GPUS_ON_NODE:-8}
-FIRST=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+HOSTS=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+FIRST=${HOSTS%%$'\n'*}
 PORT=$((20000 + SLURM_JOB_ID % 20000))
 export OMP_NUM_THREADS=1
 # Else the machine that stayed keeps the meeting's address to itself, and one that comes back waits for it in vain:
