@@ -1,10 +1,13 @@
 """Throughput beside timm's model: the twin computes the same, and what is printed is what was measured."""
 
+import shlex
+
 import pytest
 import torch
 from _support import error_of
 
 from gcvit_edu.train import TrainConfig
+from gcvit_edu.train.cost import main as cost_main
 from gcvit_edu.train.recipe import make_model
 from gcvit_edu.train.throughput import Throughput, main, timm_twin
 from gcvit_edu.weights import convert_state_dict
@@ -28,6 +31,17 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed[1] == f"ours {found.ours:.1f} images/s, timm {found.timm:.1f} images/s, ratio {found.ratio:.2f}"
 
 
+def test_our_model_alone_leads_to_a_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    found = main(["--alone", "--rounds", "1", "--set", "batch_size=2", "num_classes=13", "device=cpu", "amp=true"])
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1].startswith(f"{found:.1f} images/s on this CPU, ")
+    command = shlex.split(printed[2].partition("python -m gcvit_edu.train.cost ")[2])
+    command[0] = "tiny"  # nano is not for ImageNet
+    command[-1] = f"{max(1, round(found))}"
+    assert cost_main(command) == 0
+    assert "measured by you" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [("image_size=80", "cannot run at image_size=80; use a multiple of 32"), ("modell=tiny", "nearest keys are model")],
@@ -36,3 +50,9 @@ def test_refusals(settings: str, message: str, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         main(["--set", settings])
     assert message in capsys.readouterr().err
+
+
+def test_no_round_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--rounds", "0"])
+    assert "--rounds 0 must be at least 1" in capsys.readouterr().err

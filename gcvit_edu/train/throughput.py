@@ -3,7 +3,7 @@
 import argparse
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,11 +12,12 @@ from torch import nn
 
 from gcvit_edu.train import dist
 from gcvit_edu.train.config import TrainConfig, changed
-from gcvit_edu.train.ema import average_of
 from gcvit_edu.train.loop import train_step
-from gcvit_edu.train.optim import make_optimizer
 from gcvit_edu.train.recipe import make_model
-from gcvit_edu.train.run import Run
+from gcvit_edu.train.run import begin
+from gcvit_edu.train.speed import memory_mb
+
+EXAMPLE = "One GPU in a few minutes: --alone --rounds 50 --set model=tiny image_size=224 batch_size=128 amp=true"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,18 @@ def compare(config: TrainConfig, rounds: int = 7) -> Throughput:
         config: model, size, batch size, precision and everything else of the step.
         rounds: timed steps of each, after one that is not timed.
     """
+    return Throughput(**_images_per_second({"ours": make_model, "timm": timm_twin}, config, rounds))
+
+
+def alone(config: TrainConfig, rounds: int = 7) -> float:
+    """Images per second of our model in the same steps: what one device trains on when the loader never waits."""
+    return _images_per_second({"ours": make_model}, config, rounds)["ours"]
+
+
+def _images_per_second(
+    makers: Mapping[str, Callable[[TrainConfig], nn.Module]], config: TrainConfig, rounds: int
+) -> dict[str, float]:
+    """Medians of rounds in which the models take turns."""
     place = dist.start(config.device)
     generator = torch.Generator().manual_seed(config.seed)
     size = (config.batch_size // config.accumulate, 3, config.image_size, config.image_size)
@@ -69,14 +82,10 @@ def compare(config: TrainConfig, rounds: int = 7) -> Throughput:
         for _ in range(config.accumulate)
     ]
     runs = {}
-    for name, model in {"ours": make_model(config), "timm": timm_twin(config)}.items():
-        model = model.to(place.device).train()
-        if config.channels_last:
-            model = model.to(memory_format=torch.channels_last)
-        average = average_of(model) if config.ema_decay else None
-        zero = torch.zeros((), dtype=torch.float64, device=place.device)
-        network = torch.compile(model) if config.compile else model
-        runs[name] = (Run(model, average, make_optimizer(model, config), zero), network)
+    for name, make in makers.items():
+        run = begin(make, config, place.device)
+        run.model.train()
+        runs[name] = (run, torch.compile(run.model) if config.compile else run.model)
     # A step returns before a GPU has updated the weights, which would count as the other model's time.
     wait = torch.cuda.synchronize if place.device.type == "cuda" else lambda: None
     seconds: dict[str, list[float]] = {name: [] for name in runs}
@@ -87,22 +96,32 @@ def compare(config: TrainConfig, rounds: int = 7) -> Throughput:
             wait()
             seconds[name].append(time.perf_counter() - start)
     images = size[0] * config.accumulate
-    return Throughput(**{name: images / statistics.median(times[1:]) for name, times in seconds.items()})
+    return {name: images / statistics.median(times[1:]) for name, times in seconds.items()}
 
 
-def main(arguments: Sequence[str] | None = None) -> Throughput:
+def main(arguments: Sequence[str] | None = None) -> Throughput | float:
     """Measure what the command line asks for, print it, and return it."""
-    parser = argparse.ArgumentParser(prog="python -m gcvit_edu.train.throughput", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m gcvit_edu.train.throughput", description=__doc__, epilog=EXAMPLE)
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="settings")
-    parser.add_argument("--rounds", type=int, default=7, metavar="N")
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="timed steps of each model (7)")
+    parser.add_argument("--alone", action="store_true", help="our model only, and how to turn the result into a cost")
     options = parser.parse_args(arguments)
     try:
         config = changed(TrainConfig(batch_size=64), options.settings)
-        found = compare(config, options.rounds)
+        if options.rounds < 1:
+            raise ValueError(f"--rounds {options.rounds} must be at least 1")
+        found = alone(config, options.rounds) if options.alone else compare(config, options.rounds)
     except ValueError as error:
         parser.error(str(error))
     print(f"GC ViT {config.model} at {config.image_size} pixels, batches of {config.batch_size}, a whole training step")
-    print(f"ours {found.ours:.1f} images/s, timm {found.timm:.1f} images/s, ratio {found.ratio:.2f}")
+    if isinstance(found, Throughput):
+        print(f"ours {found.ours:.1f} images/s, timm {found.timm:.1f} images/s, ratio {found.ratio:.2f}")
+        return found
+    device = dist.own_device(config.device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    print(f"{found:.1f} images/s on this {name}, {memory_mb(device)} MB at most, without loading pictures")
+    command = f"python -m gcvit_edu.train.cost {config.model} --count 8"
+    print(f"cost on ImageNet with eight: {command} --gpu {name!r} --images-per-second {found:.0f}")
     return found
 
 

@@ -8,8 +8,13 @@ from gcvit_edu.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from gcvit_edu.train.config import TrainConfig
 
 
-def train_transform(config: TrainConfig) -> nn.Module:
-    """An RGB picture -> (3, image_size, image_size), augmented. All chance is drawn from PyTorch's generator."""
+def train_transform(config: TrainConfig, policy: nn.Module | None = None) -> nn.Module:
+    """An RGB picture -> (3, image_size, image_size), augmented. All chance is drawn from PyTorch's generator.
+
+    Args:
+        config: the sizes, chances and strengths.
+        policy: a step of one's own, from the cropped RGB picture to another of its size.
+    """
     size = config.image_size
     steps: list[nn.Module] = [
         v2.RandomResizedCrop(size, scale=config.crop_scale, interpolation=v2.InterpolationMode.BICUBIC),
@@ -17,16 +22,22 @@ def train_transform(config: TrainConfig) -> nn.Module:
     ]
     if config.randaugment_ops:
         steps.append(v2.RandAugment(config.randaugment_ops, config.randaugment_magnitude))
+    steps += [policy] if policy is not None else []
     steps += _to_tensor()
     if config.erasing:
         steps.append(v2.RandomErasing(config.erasing, value="random"))
     return v2.Compose(steps)
 
 
-def validation_transform(config: TrainConfig) -> nn.Module:
-    """An RGB picture -> (3, image_size, image_size): the whole picture's middle square, nothing random."""
+def validation_transform(config: TrainConfig, crop_ratio: float = 1.0) -> nn.Module:
+    """An RGB picture -> (3, image_size, image_size): its middle square, nothing random.
+
+    Args:
+        config: the size.
+        crop_ratio: side of the square over the shorter side of the picture; 1 for the largest square.
+    """
     size = config.image_size
-    resize = v2.Resize(size, interpolation=v2.InterpolationMode.BICUBIC)
+    resize = v2.Resize(round(size / crop_ratio), interpolation=v2.InterpolationMode.BICUBIC)
     return v2.Compose([resize, v2.CenterCrop(size), *_to_tensor()])
 
 
