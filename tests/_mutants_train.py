@@ -165,4 +165,12 @@ TRAINING = (
         ("fewer-multiply-adds", "* others[nearest] / own", "* own / others[nearest]"),
         ("cards-together", "share if cards > 1 else 1.0", "1.0"),
     ),
+    (
+        "gcvit_edu/train/alone.py",
+        "test_train_throughput.py",
+        ("pictures-of-all-rounds", "rates.append(rounds * images /", "rates.append(images /"),
+        ("batch-that-fits", "config = replace(config, batch_size=smaller)", "raise"),
+        ("forward-pass-is-a-third", '(1 if mode == "train" else 3)', "1"),
+        ("training-mode", 'run.model.train(mode == "train")', "run.model.train()"),
+    ),
 )

@@ -70,7 +70,8 @@ def begin(make_model: Callable[[TrainConfig], nn.Module], config: TrainConfig, d
             raise ValueError(f"grad_checkpointing=True, but {type(model).__name__} cannot do that; set it to False")
         model.set_grad_checkpointing()
     average = average_of(model) if config.ema_decay else None
-    return Run(model, average, make_optimizer(model, config), torch.zeros((), dtype=torch.float64, device=device))
+    optimizer = make_optimizer(model, config, fused=device.type == "cuda")
+    return Run(model, average, optimizer, torch.zeros((), dtype=torch.float64, device=device))
 
 
 def save_run(run: Run, folder: Path, config: TrainConfig, samples: int, place: Place, *, best: bool = False) -> None:

@@ -1,23 +1,29 @@
 """Training speed beside timm's model, through the same step: python -m gcvit_edu.train.throughput --help."""
 
 import argparse
+import itertools
+import json
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from timm.models.gcvit import GlobalContextVit
 from torch import nn
 
 from gcvit_edu.train import dist
-from gcvit_edu.train.config import TrainConfig, changed
+from gcvit_edu.train.alone import MODES, alone, random_parts
+from gcvit_edu.train.config import TrainConfig, changed, replaced
 from gcvit_edu.train.loop import train_step
-from gcvit_edu.train.recipe import make_model
+from gcvit_edu.train.recipe import load_recipe, make_model
 from gcvit_edu.train.run import begin
-from gcvit_edu.train.speed import memory_mb
 
-EXAMPLE = "One GPU in a few minutes: --alone --rounds 50 --set model=tiny image_size=224 batch_size=128 amp=true"
+EXAMPLE = "One GPU in three minutes: --alone imagenet_tiny --modes train eval --compile --json speed.jsonl"
+# One device's batch at most; and no learning, as a small batch's rate would be below the last one.
+ALONE = {"batch_size": 256, "accumulate": 1, "lr_first": 0.0, "lr_last": 0.0}
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ def timm_twin(config: TrainConfig) -> nn.Module:
     """
     if config.image_size % 32:
         raise ValueError(f"timm's GC ViT cannot run at image_size={config.image_size}; use a multiple of 32")
+    from timm.models.gcvit import GlobalContextVit  # timm takes seconds to import
+
     ours = make_model(config).config
     return GlobalContextVit(
         img_size=ours.image_size,
@@ -65,22 +73,12 @@ def compare(config: TrainConfig, rounds: int = 7) -> Throughput:
     return Throughput(**_images_per_second({"ours": make_model, "timm": timm_twin}, config, rounds))
 
 
-def alone(config: TrainConfig, rounds: int = 7) -> float:
-    """Images per second of our model in the same steps: what one device trains on when the loader never waits."""
-    return _images_per_second({"ours": make_model}, config, rounds)["ours"]
-
-
 def _images_per_second(
     makers: Mapping[str, Callable[[TrainConfig], nn.Module]], config: TrainConfig, rounds: int
 ) -> dict[str, float]:
     """Medians of rounds in which the models take turns."""
     place = dist.start(config.device)
-    generator = torch.Generator().manual_seed(config.seed)
-    size = (config.batch_size // config.accumulate, 3, config.image_size, config.image_size)
-    parts = [
-        (torch.randn(size, generator=generator), torch.randint(config.num_classes, size[:1], generator=generator))
-        for _ in range(config.accumulate)
-    ]
+    parts = random_parts(config)
     runs = {}
     for name, make in makers.items():
         run = begin(make, config, place.device)
@@ -95,35 +93,68 @@ def _images_per_second(
             train_step(run, network, parts, config.lr_last, config, place)
             wait()
             seconds[name].append(time.perf_counter() - start)
-    images = size[0] * config.accumulate
+    images = sum(len(labels) for _, labels in parts)
     return {name: images / statistics.median(times[1:]) for name, times in seconds.items()}
 
 
-def main(arguments: Sequence[str] | None = None) -> Throughput | float:
-    """Measure what the command line asks for, print it, and return it."""
+def configs_of(recipes: Sequence[str], settings: Sequence[str]) -> list[TrainConfig]:
+    """What to measure alone: each recipe's config with a batch for one device, or the settings' without a recipe.
+
+    Raises:
+        ValueError: for an unknown recipe or setting.
+    """
+    bases = [replaced(load_recipe(name).config, ALONE) for name in recipes]
+    return [changed(base, settings) for base in bases or [TrainConfig(batch_size=64)]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what the command line asks for, print it, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.train.throughput", description=__doc__, epilog=EXAMPLE)
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="settings")
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="timed steps of each model (7)")
-    parser.add_argument("--alone", action="store_true", help="our model only, and how to turn the result into a cost")
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="timed steps of each model, or block (7)")
+    parser.add_argument(
+        "--alone", nargs="*", metavar="RECIPE", help="our model only, with the config of recipes, in batches that fit"
+    )
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=["train"], help="alone only: train, eval or both")
+    parser.add_argument("--compile", action="store_true", help="alone only: each with torch.compile as well")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="alone only: append a line there for each result")
     options = parser.parse_args(arguments)
     try:
-        config = changed(TrainConfig(batch_size=64), options.settings)
         if options.rounds < 1:
             raise ValueError(f"--rounds {options.rounds} must be at least 1")
-        found = alone(config, options.rounds) if options.alone else compare(config, options.rounds)
-    except ValueError as error:
+        if options.alone is not None:
+            return _all_alone(configs_of(options.alone, options.settings), options)
+        config = changed(TrainConfig(batch_size=64), options.settings)
+        found = compare(config, options.rounds)
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     print(f"GC ViT {config.model} at {config.image_size} pixels, batches of {config.batch_size}, a whole training step")
-    if isinstance(found, Throughput):
-        print(f"ours {found.ours:.1f} images/s, timm {found.timm:.1f} images/s, ratio {found.ratio:.2f}")
-        return found
-    device = dist.own_device(config.device)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    print(f"{found:.1f} images/s on this {name}, {memory_mb(device)} MB at most, without loading pictures")
-    command = f"python -m gcvit_edu.train.cost {config.model} --count 8"
-    print(f"cost on ImageNet with eight: {command} --gpu {name!r} --images-per-second {found:.0f}")
-    return found
+    print(f"ours {found.ours:.1f} images/s, timm {found.timm:.1f} images/s, ratio {found.ratio:.2f}")
+    return 0
+
+
+def _all_alone(configs: list[TrainConfig], options: argparse.Namespace) -> int:
+    """Each config in each mode and graph; a failed one does not end the others. Returns the exit code."""
+    failed = 0
+    for config, mode in itertools.product(configs, options.modes):
+        for compiled in sorted({config.compile, config.compile or options.compile}):
+            try:
+                found = alone(replaced(config, {"compile": compiled}), mode, options.rounds)
+            except (ValueError, RuntimeError) as error:  # a compiler's errors are the latter
+                failed += 1
+                graph = "compiled" if compiled else "eager"
+                reason = (str(error).strip().splitlines() or [repr(error)])[0]
+                print(f"failed: {config.model} at {config.image_size}, {mode}, {graph}: {reason}", file=sys.stderr)
+                continue
+            print(found, flush=True)
+            if options.json:
+                with options.json.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(found.record()) + "\n")
+            if mode == "train":
+                command = f"python -m gcvit_edu.train.cost {config.model} --count 8 --gpu {shlex.quote(found.card)}"
+                print(f"  cost with eight: {command} --images-per-second {found.images_per_second:.0f}")
+    return 2 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
