@@ -3,7 +3,9 @@
 import hashlib
 import io
 import tarfile
+import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +16,29 @@ from gcvit_edu.data import archives
 from gcvit_edu.data.cuttings import cut_photos
 from gcvit_edu.data.imagenet import imagenet_classes
 
-SMALL = ((48, 36), (36, 48), (48, 32))
+DISTINCT = 24
+
+
+@cache
+def _small_pictures() -> list[bytes]:
+    """JPEG files of parts of the photographs."""
+    with tempfile.TemporaryDirectory() as folder:
+        cut_photos(Path(folder), ["any"], DISTINCT, sizes=((48, 36), (36, 48), (48, 32)))
+        return [path.read_bytes() for path in sorted(Path(folder).glob("any/*"))]
 
 
 def make_tree(root: Path, *, classes: int = 1000, train: int = 2, val: int = 1) -> Path:
-    """root/train/<wnid>/*.JPEG and root/val/<wnid>/*.JPEG, with the first wnids of ImageNet."""
-    names = imagenet_classes()[:classes]
-    cut_photos(root / "train", names, train, sizes=SMALL)
-    cut_photos(root / "val", names, val, sizes=SMALL, seed=1)
+    """root/train/<wnid>/*.JPEG and root/val/<wnid>/*.JPEG, with the first wnids of ImageNet.
+
+    Real JPEG files, each different from all others: behind its end stands its name, which decoders pass over.
+    """
+    for split, count in {"train": train, "val": val}.items():
+        for label, wnid in enumerate(imagenet_classes()[:classes]):
+            folder = root / split / wnid
+            folder.mkdir(parents=True)
+            for number in range(count):
+                content = _small_pictures()[(label + number) % DISTINCT]
+                (folder / f"{wnid}_{number}.JPEG").write_bytes(content + f"{split}/{wnid}_{number}".encode())
     return root
 
 
@@ -39,12 +56,11 @@ def tar_of(files: Iterable[tuple[str, bytes]], mode: str = "w") -> bytes:
     return buffer.getvalue()
 
 
-def make_archives(tree: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The three official archives with the pictures of a tree; their checksums take the place of the official ones.
+def archives_of(tree: Path) -> dict[str, bytes]:
+    """The three official archives, {train, val, devkit: content}, with the pictures of a tree.
 
     Classes come in another order than by name, pictures of a class too, and the kit numbers the classes backwards.
     """
-    root.mkdir()
     classes = imagenet_classes()
     parts = [
         (f"{folder.name}.tar", tar_of((path.name, path.read_bytes()) for path in sorted(folder.iterdir())[::-1]))
@@ -59,14 +75,11 @@ def make_archives(tree: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     matlab = io.BytesIO()
     savemat(matlab, {"synsets": np.array(rows, dtype=kinds)})
     kit = {"data/meta.mat": matlab.getvalue(), "data/ILSVRC2012_validation_ground_truth.txt": truth.encode()}
-    contents = {
+    return {
         "train": tar_of(parts),
         "val": tar_of(val[::-1]),
         "devkit": tar_of(((f"ILSVRC2012_devkit_t12/{name}", content) for name, content in kit.items()), "w:gz"),
     }
-    for part, content in contents.items():
-        put_archive(root, part, content, monkeypatch)
-    return root
 
 
 def put_archive(root: Path, part: str, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _imagenet import add, make_archives, make_tree, put_archive, tar_of
+from _imagenet import add, archives_of, make_tree, put_archive, tar_of
 from torchvision.datasets.imagenet import ARCHIVE_META
 
 from gcvit_edu.data import archives
@@ -27,6 +27,20 @@ from gcvit_edu.train.samples import Samples, attribute_of
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tree(tmp_path_factory.mktemp("imagenet"))
+
+
+@pytest.fixture(scope="module")
+def contents(tree: Path) -> dict[str, bytes]:
+    return archives_of(tree)
+
+
+@pytest.fixture
+def root(contents: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the three archives, whose checksums stand in place of the official ones."""
+    (tmp_path / "archives").mkdir()
+    for part, content in contents.items():
+        put_archive(tmp_path / "archives", part, content, monkeypatch)
+    return tmp_path / "archives"
 
 
 # -------------------------------------------------------------------------------------------------------- classes
@@ -106,11 +120,9 @@ def contents_of(pictures: FolderPictures | PackedPictures) -> list[tuple[bytes, 
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_folder_archive_and_shards_have_the_same_pictures(
-    tree: Path, split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_archive_and_shards_have_the_same_pictures(tree: Path, root: Path, split: str, tmp_path: Path) -> None:
     folder = open_pictures(tree, split)
-    archive = open_pictures(make_archives(tree, tmp_path / "archives", monkeypatch), split)
+    archive = open_pictures(root, split)
     prepare(archive, tmp_path / "shards" / split, Settings(split, shard_size=300))
     shards = open_pictures(tmp_path / "shards", split)
     assert folder.classes == archive.classes == shards.classes == imagenet_classes()
@@ -170,10 +182,7 @@ def test_checksums_are_torchvisions() -> None:
 
 
 @pytest.mark.parametrize("part", ["train", "val", "devkit"])
-def test_one_changed_byte_of_an_archive_is_found(
-    part: str, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = make_archives(tree, tmp_path / "archives", monkeypatch)
+def test_one_changed_byte_of_an_archive_is_found(part: str, root: Path) -> None:
     path = root / archives.ARCHIVES[part][0]
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -208,8 +217,7 @@ def test_a_link_or_device_is_refused(kind: bytes, tmp_path: Path, monkeypatch: p
         open_pictures(tmp_path, "train")
 
 
-def test_wrong_members_are_refused(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = make_archives(tree, tmp_path / "archives", monkeypatch)
+def test_wrong_members_are_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = tar_of([("a.JPEG", b"x")])
     for members, message in (
         ([("n01440764.tar", one), ("n01440764.tar", one)], r"has two members called 'n01440764\.tar'"),

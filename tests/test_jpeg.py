@@ -2,6 +2,7 @@
 
 import io
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -169,7 +170,9 @@ def test_photographs_are_cut_into_pictures_of_imagenets_sizes(tmp_path: Path) ->
 
 # timm leaves the files of a folder to the garbage collector.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_both_loaders_load_the_same_pictures_and_are_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_both_loaders_load_the_same_pictures_and_are_timed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     cut_photos(tmp_path, ["cats", "dogs"], 10, sizes=((100, 80),))
     batches = {
         make.__name__: [labels for _, labels in make(tmp_path, 64, (0.9, 1.0), 10)]
@@ -190,6 +193,7 @@ def test_both_loaders_load_the_same_pictures_and_are_timed(tmp_path: Path, capsy
     found = compare_loaders(tmp_path, size=32, batch_size=10, rounds=1)
     assert min(found.ours, found.timm) > 0
     assert torch.get_num_threads() == threads
+    monkeypatch.setattr("gcvit_edu.data.speed.cut_photos", partial(cut_photos, sizes=((50, 40),)))
     assert main(["--pictures", "64", "--size", "32", "--rounds", "1"]).ratio > 0
     assert "ours" in capsys.readouterr().out
     with pytest.raises(SystemExit):
