@@ -66,6 +66,8 @@ def test_the_manifest_says_what_is_there(shards: Path) -> None:
     assert len(set(labels[:8])) > 4  # neighbours are of different classes
 
 
+# webdataset leaves files to the garbage collector.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_webdataset_reads_the_shards(shards: Path, tree: Path) -> None:
     import webdataset
 
@@ -135,7 +137,7 @@ def test_a_killed_run_goes_on(function: str, call: int, tree: Path, shards: Path
     assert process.exitcode == -signal.SIGKILL
     left, expected = files_of(out / "train"), files_of(shards / "train")
     assert left.keys() != expected.keys()
-    with pytest.raises(ValueError, match="neither|missing"):
+    with pytest.raises(ValueError, match="is missing"):
         Shards(out / "train")
     whole = {name: content for name, content in left.items() if name.endswith(".tar")}
     assert all(content == expected[name] for name, content in whole.items())  # whole, or without the name

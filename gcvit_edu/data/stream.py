@@ -133,14 +133,15 @@ class ShardStream(IterableDataset[tuple[Tensor, Tensor]]):
         order = shard_order(len(counts), self.seed, self.epoch) if self.buffer else range(len(counts))
         for shard, first, end in pieces_of(counts, order, start, stop):
             path = self.shards.files[shard]
-            source = webdataset.tariterators.tarfile_samples([{"url": str(path)}])
             found = 0
-            try:
-                for sample in islice(source, first, end):
-                    found += 1
-                    yield sample
-            except tarfile.TarError as error:
-                raise ValueError(f"{path} cannot be read ({error}); run prepare --verify, and copy it again") from error
+            with path.open("rb") as stream:  # the library itself would leave it open
+                members = webdataset.tariterators.tar_file_expander([{"url": str(path), "stream": stream}])
+                try:
+                    for sample in islice(webdataset.tariterators.group_by_keys(members), first, end):
+                        found += 1
+                        yield sample
+                except tarfile.TarError as error:
+                    raise ValueError(f"{path} cannot be read ({error}); copy it again") from error
             if found < end - first:
                 raise ValueError(f"{path} is cut short: picture {first + found} is missing; copy it again")
 
