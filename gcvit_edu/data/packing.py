@@ -227,7 +227,8 @@ def _made(job: Job, missing: list[int], workers: int) -> Iterator[int]:
     if workers <= 1:
         yield from map(job.make, missing)
         return
-    context = multiprocessing.get_context("spawn")
+    methods = multiprocessing.get_all_start_methods()  # never "fork": PyTorch's threads would be copied half
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(job,)) as pool:
         tasks = [pool.submit(_work, number) for number in missing]
         try:
