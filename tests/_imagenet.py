@@ -16,6 +16,7 @@ from gcvit_edu.data import archives
 from gcvit_edu.data.cuttings import cut_photos
 from gcvit_edu.data.imagenet import imagenet_classes
 
+WNIDS = imagenet_classes()
 DISTINCT = 24
 
 
@@ -33,7 +34,7 @@ def make_tree(root: Path, *, classes: int = 1000, train: int = 2, val: int = 1) 
     Real JPEG files, each different from all others: behind its end stands its name, which decoders pass over.
     """
     for split, count in {"train": train, "val": val}.items():
-        for label, wnid in enumerate(imagenet_classes()[:classes]):
+        for label, wnid in enumerate(WNIDS[:classes]):
             folder = root / split / wnid
             folder.mkdir(parents=True)
             for number in range(count):
@@ -61,13 +62,12 @@ def archives_of(tree: Path) -> dict[str, bytes]:
 
     Classes come in another order than by name, pictures of a class too, and the kit numbers the classes backwards.
     """
-    classes = imagenet_classes()
     parts = [
         (f"{folder.name}.tar", tar_of((path.name, path.read_bytes()) for path in sorted(folder.iterdir())[::-1]))
         for folder in sorted((tree / "train").iterdir())[::-1]
     ]
     pictures = sorted((tree / "val").glob("*/*"), key=lambda path: hashlib.md5(path.name.encode()).digest())
-    numbers = {wnid: 1000 - label for label, wnid in enumerate(classes)}
+    numbers = {wnid: 1000 - label for label, wnid in enumerate(WNIDS)}
     val = [(f"ILSVRC2012_val_{number:08d}.JPEG", path.read_bytes()) for number, path in enumerate(pictures, 1)]
     truth = "\n".join(str(numbers[path.parent.name]) for path in pictures)
     rows = [(number, wnid, "words", 0) for wnid, number in numbers.items()] + [(1001, "n00001740", "entity", 7)]

@@ -1,7 +1,6 @@
 """ImageNet from a folder, from the official archives and from shards: the same pictures, in the right classes."""
 
 import io
-import json
 import tarfile
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from gcvit_edu.data import archives
 from gcvit_edu.data.encoded import Encoded, FolderPictures, PackedPictures
 from gcvit_edu.data.folder import BadImage
 from gcvit_edu.data.imagenet import (
-    check_class_index,
     check_class_order,
     imagenet_classes,
     imagenet_names,
@@ -79,26 +77,6 @@ def test_missing_and_strange_classes_are_found() -> None:
         check_class_order(classes[:9], "here", 10)
     with pytest.raises(ValueError, match="lacks 1 of the 1000"):
         check_class_order([classes[0], *classes[:-1]], "here")  # one of them twice
-
-
-@pytest.mark.parametrize("form", ["torchvision", "list"])
-def test_a_class_index_in_another_order_is_found(tmp_path: Path, form: str) -> None:
-    path, classes = tmp_path / "index.json", imagenet_classes()
-
-    def write() -> None:
-        table = {str(label): [wnid, "name"] for label, wnid in enumerate(classes)}
-        path.write_text(json.dumps(table if form == "torchvision" else classes))
-
-    write()
-    check_class_index(path)
-    classes[0], classes[999] = classes[999], classes[0]
-    write()
-    with pytest.raises(ValueError, match=r"index\.json calls class 0 n15075141, and it is n01440764"):
-        check_class_index(path)
-    for wrong in ('{"1": ["n01440764", "tench"]}', '{"0": 3}'):
-        path.write_text(wrong)
-        with pytest.raises(ValueError, match=r"index\.json is no class index: write"):
-            check_class_index(path)
 
 
 def test_a_folder_with_another_class_is_refused(tmp_path: Path) -> None:

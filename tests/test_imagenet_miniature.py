@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from _miniature import miniature
+from _imagenet import make_tree
 from _train import final_state, finish, history, last_step, signal_at
 from safetensors.torch import load_file
 
@@ -19,7 +19,7 @@ MINIATURE += ["save_every=2", "log_every=1", "eval_every=2", "device=cpu"]
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return miniature(tmp_path_factory.mktemp("imagenet"), pictures={"train": 1, "val": 1})
+    return make_tree(tmp_path_factory.mktemp("imagenet"), train=1)
 
 
 def test_two_epochs_by_two_processes_resumed_once_and_evaluated(tree: Path, tmp_path: Path) -> None:

@@ -8,19 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from _miniature import WNIDS, miniature
+from _imagenet import WNIDS, archives_of, make_tree, put_archive
 from PIL import Image
 
 import gcvit_edu.train.recipes as ladder
 from gcvit_edu.counting import count
 from gcvit_edu.data import published_figures
-from gcvit_edu.data.augment import Augmented, seeded
+from gcvit_edu.data.augment import seeded
 from gcvit_edu.data.folder import BadImage
+from gcvit_edu.data.imagenet import open_pictures
+from gcvit_edu.data.packing import Settings, prepare
 from gcvit_edu.train import changed, load_recipe, recipe_names
 from gcvit_edu.train.__main__ import BAD_INPUT, main
+from gcvit_edu.train.dist import Place
 from gcvit_edu.train.recipes import _imagenet as common
-from gcvit_edu.train.samples import attribute_of
-from gcvit_edu.train.transforms import train_transform
+from gcvit_edu.train.sampler import Parts
+from gcvit_edu.train.samples import attribute_of, train_batches, validation_batches
 from gcvit_edu.zoo import VARIANTS
 
 RECIPES = [name for name in recipe_names() if name.startswith("imagenet_")]
@@ -88,6 +91,7 @@ def test_the_rate_is_proportional_to_the_batch(batch: int, rate: float) -> None:
         ("base_lr=high", "base_lr='high' must be a positive number"),
         ("batch_size=many", "batch_size='many' must be a whole number"),
         ("batch_size=4", "lr_last=5e-06 must be at most lr=3.9"),
+        ("shuffle_buffer=-1", "shuffle_buffer=-1 must not be negative"),
         ("crop_ratio=1.2", "crop_ratio=1.2 must be above 0 and at most 1"),
     ],
 )
@@ -101,7 +105,7 @@ def test_refusals_of_the_config(setting: str, message: str) -> None:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return miniature(tmp_path_factory.mktemp("imagenet"), classes=3, pictures={"train": 3, "val": 2}, side=60)
+    return make_tree(tmp_path_factory.mktemp("imagenet"), classes=3, train=3, val=2)
 
 
 def small(root: Path, **changes: object) -> common.ImageNetConfig:
@@ -121,13 +125,64 @@ def test_pictures_have_the_size_and_the_classes(tree: Path) -> None:
     assert not torch.equal(training[4][0], again[4][0])
 
 
+def shards_of(tree: Path, root: Path) -> Path:
+    for split in ("train", "val"):
+        prepare(open_pictures(tree, split, classes=0), root / split, Settings(split, shard_size=4))
+    return root
+
+
+def test_one_setting_chooses_folder_archives_or_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first two in the same order, bit for bit; shards in an order of their own."""
+    tree, archives = make_tree(tmp_path / "tree", train=1), tmp_path / "archives"
+    archives.mkdir()
+    for part, content in archives_of(tree).items():
+        put_archive(archives, part, content, monkeypatch)
+    shards = tmp_path / "shards"
+    prepare(open_pictures(tree, "train"), shards / "train", Settings("train", shard_size=400))
+    prepare(open_pictures(tree, "val"), shards / "val", Settings("val", shard_size=400))
+    sets = [common.make_data(small(root, num_classes=1000)) for root in (tree, archives, shards)]
+    for training, validation in sets:
+        assert len(training) == len(validation) == 1000
+        assert attribute_of(training, "classes") == attribute_of(validation, "classes") == WNIDS
+    for index in (0, 7, 999):
+        for one, other in zip(sets[0], sets[1], strict=True):
+            assert torch.equal(one[index][0], other[index][0])
+            assert one[index][1] == other[index][1] == index
+        assert torch.equal(sets[0][1][index][0], sets[2][1][index][0])  # validation stays sorted
+    assert sorted(sets[2][0][index][1] for index in range(1000)) == list(range(1000))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_shards_from_front_to_back_feed_the_loop(tree: Path, tmp_path: Path, workers: int) -> None:
+    root = shards_of(tree, tmp_path)
+    config = small(root, batch_size=4, shuffle_buffer=3, workers=workers, lr_last=0.0)
+    training, validation = common.make_data(config)
+    epochs = [list(train_batches(training, Parts(9, 4, 1, 0, 1, 0, epoch), config)) for epoch in (0, 1, 1)]
+    assert [len(batches) for batches in epochs] == [2, 2, 2]
+    assert [images.shape for images, _ in epochs[0]] == [(4, 3, 32, 32)] * 2
+    assert not torch.equal(epochs[0][1][0], epochs[1][1][0])
+    for one, other in zip(epochs[1], epochs[2], strict=True):
+        assert torch.equal(one[0], other[0])
+    (left,) = train_batches(training, Parts(9, 4, 1, 0, 1, 0, 1, first=1), config)
+    assert torch.equal(left[0], epochs[1][1][0])
+    halves = [list(validation_batches(validation, config, Place(rank, 2, torch.device("cpu")))) for rank in range(2)]
+    assert sorted(label for half in halves for _, labels in half for label in labels.tolist()) == [0, 0, 1, 1, 2, 2]
+    by_index = common.make_data(replace(config, shuffle_buffer=0))[1]
+    assert torch.equal(halves[0][0][0][0], by_index[0][0])
+
+
+def test_reading_from_front_to_back_needs_shards_without_bad_pictures(tree: Path) -> None:
+    with pytest.raises(ValueError, match=r"only shards can be read from front to back; make some .* shuffle_buffer=0"):
+        common.make_data(small(tree, shuffle_buffer=3))
+    with pytest.raises(ValueError, match="bad_images='skip' must be 'raise' with shuffle_buffer"):
+        small(tree, shuffle_buffer=3, bad_images="skip")
+
+
 def test_randaugment_is_applied_to_the_picture_only(tree: Path) -> None:
     """With it alone among the random steps, pictures differ from those without it in some epochs, not in all."""
     still = {"crop_scale": (1.0, 1.0), "flip": 0.0, "erasing": 0.0}
     config = small(tree, **still)
-    pictures = common.pictures_of(config, "train")
-    with_it = Augmented(pictures, train_transform(config, common._policy(config)))
-    without = Augmented(pictures, train_transform(replace(config, auto_augment="")))
+    with_it, without = (common.make_data(one)[0] for one in (config, replace(config, auto_augment="")))
     changes = []
     for epoch in range(12):
         with_it.set_epoch(epoch)
@@ -157,31 +212,30 @@ def test_the_middle_of_the_picture_is_validated(tmp_path: Path) -> None:
     picture[8:-8, 8:-8] = 0
     Image.fromarray(picture).save(folder / "framed.png")
     (tmp_path / "train").symlink_to(tmp_path / "val")
-    inside, whole = (common.make_data(small(tmp_path, crop_ratio=ratio))[1][0][0] for ratio in (0.75, 1.0))
+    inside, whole = (
+        common.make_data(small(tmp_path, num_classes=1, crop_ratio=ratio))[1][0][0] for ratio in (0.75, 1.0)
+    )
     assert inside[:, 2:-2, 2:-2].max() < 0 < whole.max()
     assert inside.shape == whole.shape == (3, 32, 32)
 
 
 def test_classes_that_are_not_imagenets_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = miniature(tmp_path / "tree", classes=3)
+    root = make_tree(tmp_path / "tree", classes=3)
     (root / "val" / WNIDS[2]).rename(root / "val" / f"{WNIDS[2]}x")
     settings = [f"root={root}", "num_classes=3", "batch_size=8", "device=cpu"]
     assert main(["imagenet_xxtiny", "--out", str(tmp_path / "out"), "--set", *settings]) == BAD_INPUT
     said = capsys.readouterr().err
-    assert f"has a class '{WNIDS[2]}x', which is none of ImageNet's 1,000 (is it {WNIDS[2]}?)" in said
-    with pytest.raises(ValueError, match=f"here has {WNIDS[0]} after {WNIDS[1]}; ImageNet's order"):
-        common.check_wnids([WNIDS[1], WNIDS[0]], "here")
-    common.check_wnids(WNIDS, "here")
+    assert f"val has the class '{WNIDS[2]}x' (1 such), which is no wnid of ImageNet-1k" in said
 
 
 def test_a_bad_picture_is_named(tree: Path, tmp_path: Path) -> None:
-    root = miniature(tmp_path / "tree", classes=2)
+    root = make_tree(tmp_path / "tree", classes=2)
     spoilt = next((root / "train" / WNIDS[1]).iterdir())
     spoilt.write_bytes(b"no picture")
     training, _ = common.make_data(small(root, num_classes=2, bad_images="skip"))
     assert len(training) == 3
     with pytest.raises(BadImage, match=spoilt.name):
-        [picture for picture, _ in common.pictures_of(small(root), "train")]
+        list(common.make_data(small(root, num_classes=2))[0])
 
 
 def test_another_notation_of_randaugment_is_refused(tree: Path) -> None:

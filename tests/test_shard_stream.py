@@ -1,5 +1,7 @@
 """Shards in training: by index, and read from front to back by webdataset."""
 
+import re
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 import torch
 from _imagenet import make_tree
 from _recipe_stripes import CONFIG
+from _train import differing, final_state, finish, signal_at
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 from torchvision.transforms import v2
@@ -159,6 +162,23 @@ def test_pieces_make_up_a_stretch() -> None:
         for stop in range(start, 11):
             pieces = pieces_of(counts, order, start, stop)
             assert [(shard, at) for shard, first, end in pieces for at in range(first, end)] == sequence[start:stop]
+
+
+def test_a_killed_run_over_a_stream_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+    """Through the command, in the middle of an epoch, with the same numbers of processes and workers."""
+    make_tree(tmp_path / "tree", classes=PICTURES, train=1)
+    for split in ("train", "val"):
+        prepare(FolderPictures(tmp_path / "tree" / split), tmp_path / split, Settings(split, shard_size=7))
+    settings = [f"root={tmp_path}", "model=nano", "image_size=32", f"num_classes={PICTURES}", "batch_size=6"]
+    settings += ["shuffle_buffer=10", "workers=2", "epochs=2", "warmup_epochs=0", "lr_last=0", "lr_first=0"]
+    settings += ["base_lr=0.1", "save_every=1", "log_every=1", "device=cpu"]
+    runs = {name: ["imagenet_xxtiny", "--out", str(tmp_path / name), "--set", *settings] for name in ("whole", "cut")}
+    finish(runs["whole"], tmp_path / "printed")
+    assert signal_at(7, tmp_path / "cut", runs["cut"], tmp_path / "printed") == [-signal.SIGKILL]
+    (printed,) = finish([*runs["cut"], "--resume"], tmp_path / "printed")
+    step = int(re.search(r"going on from .*, step (\d+) of 10", printed)[1])
+    assert 5 < step < 10  # within the second epoch
+    assert differing(final_state(tmp_path / "whole"), final_state(tmp_path / "cut")) == []
 
 
 # ------------------------------------------------------------------------------------------------------------ faults

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from _miniature import miniature
+from _imagenet import make_tree
 from _train import PATIENCE, RECIPE, checkpoints, command, final_state, finish, longer_recipe, running
 
 from gcvit_edu.train import changed, dist, load_recipe
@@ -43,7 +43,7 @@ def test_a_recipe_that_works(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_the_miniature_of_imagenet(tmp_path: Path) -> None:
-    root = miniature(tmp_path / "tree", classes=4, pictures={"train": 4, "val": 1})
+    root = make_tree(tmp_path / "tree", classes=4, train=4)
     recipe = load_recipe("imagenet_xxtiny")
     settings = [f"root={root}", "num_classes=4", "model=nano", "image_size=32", "batch_size=8", "workers=0"]
     lines = {line.name: line for line in preflight(recipe, changed(recipe.config, settings), tmp_path / "out")}

@@ -1,6 +1,5 @@
 """ImageNet, in whichever of three forms it lies on your disk, with its classes in the order that everyone uses."""
 
-import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -60,26 +59,6 @@ def check_class_order(classes: Sequence[str], where: str, expected: int = 1000) 
             )
     if len(classes) != expected:
         raise ValueError(f"{where} has {len(classes)} classes, not {expected}; set the number of classes")
-
-
-def check_class_index(path: Path, expected: int = 1000) -> None:
-    """Refuse a class index file that numbers the classes otherwise than ImageNet does.
-
-    Args:
-        path: JSON, {"0": ["n01440764", "tench"], ...} or ["n01440764", ...].
-        expected: how many classes there must be.
-
-    Raises:
-        ValueError: if it is no such file, or the first class that is wrong.
-    """
-    content = json.loads(path.read_text(encoding="utf-8"))
-    try:
-        if isinstance(content, dict):
-            content = [content[str(label)] for label in range(len(content))]
-        classes = [entry if isinstance(entry, str) else entry[0] for entry in content]
-    except (KeyError, IndexError, TypeError) as error:
-        raise ValueError(f'{path} is no class index: write {{"0": ["n01440764", "tench"], ...}}') from error
-    check_class_order(classes, str(path), expected)
 
 
 def open_pictures(root: Path | str, split: str, *, classes: int = 1000) -> StoredPictures:

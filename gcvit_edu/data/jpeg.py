@@ -49,6 +49,17 @@ class JpegCrop(nn.Module):
         return (crop, *labels) if labels else crop
 
 
+class Decode(nn.Module):
+    """A picture's file -> the picture in RGB; labels pass.
+
+    Raises:
+        BadImage: if it cannot be read; the message names it.
+    """
+
+    def forward(self, image: EncodedImage, *labels: Any) -> Any:
+        return (image.decode(), *labels) if labels else image.decode()
+
+
 def cropped(lazy: Image.Image, box: tuple[int, int, int, int], size: int) -> Tensor:
     """A part of a picture, resized (bicubic, antialiased) -> uint8 (3, size, size).
 

@@ -23,9 +23,39 @@ import webdataset
 from torch import Tensor
 from torch.utils.data import IterableDataset, default_collate, get_worker_info
 
-from gcvit_edu.data.augment import seeded
-from gcvit_edu.data.encoded import EncodedImage
+from gcvit_edu.data.augment import Augmented, seeded
+from gcvit_edu.data.encoded import Encoded, EncodedImage, StoredPictures
 from gcvit_edu.data.shards import LABEL, PICTURE, Shards
+
+
+class Streamed(Augmented):
+    """Shards for the training loop, which then takes an epoch from front to back; single pictures come by index.
+
+    Args:
+        pictures: shards.
+        transform: (EncodedImage, label) -> what replaces both.
+        buffer: pictures to mix at a time in training; 0 for validation.
+        seed: of order, mixing and augmentation.
+
+    Raises:
+        ValueError: if the pictures are no shards.
+    """
+
+    def __init__(
+        self, pictures: StoredPictures, transform: Callable[..., Any], *, buffer: int = 0, seed: int = 0
+    ) -> None:
+        if not isinstance(pictures, Shards):
+            raise ValueError(
+                "only shards can be read from front to back; make some with python -m gcvit_edu.data.prepare, or set "
+                "shuffle_buffer=0"
+            )
+        super().__init__(Encoded(pictures), transform, seed)
+        self.shards, self.buffer = pictures, buffer
+
+    def stream(self, **place: int) -> "ShardStream":
+        """The batches of one process in the epoch that was set; its arguments are ShardStream's."""
+        epoch = int(self._epoch)
+        return ShardStream(self.shards, self.transform, buffer=self.buffer, seed=self.seed, epoch=epoch, **place)
 
 
 def shard_order(shards: int, seed: int, epoch: int) -> list[int]:

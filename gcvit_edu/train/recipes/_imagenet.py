@@ -30,17 +30,17 @@ The rate: lr = base_lr * batch_size / 1024. The first and the last rate stay. To
 lr itself follows. The processes do not matter: batch_size is of all together.
 """
 
-import difflib
-import itertools
 from dataclasses import dataclass, field
 
 from PIL import Image
 from torch import nn
 from torchvision.transforms import v2
 
-from gcvit_edu.data.folder import Folder
+from gcvit_edu.data.augment import Augmented
+from gcvit_edu.data.encoded import Encoded
+from gcvit_edu.data.imagenet import open_pictures
 from gcvit_edu.data.transforms import IMAGENET_MEAN
-from gcvit_edu.train.bad_images import Pictures, readable
+from gcvit_edu.train.bad_images import readable
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.recipe import make_model as make_untrained
 from gcvit_edu.train.samples import Samples
@@ -56,7 +56,10 @@ class ImageNetConfig(TrainConfig):
     Args:
         lr: follows from base_lr and batch_size.
         base_lr: peak learning rate for a batch of 1024 pictures.
-        root: folder with train/<wnid>/ and val/<wnid>/; a wnid is WordNet's number of a class, as n01440764.
+        root: folder with train/<wnid>/ and val/<wnid>/ (a wnid is WordNet's number of a class, as n01440764), with
+            the official archives, or with shards, which are quickest; whichever is there.
+        shuffle_buffer: 0 reads each picture where it lies, in the same order however the work is shared. More reads
+            shards from front to back, for disks that are slow at random places, and mixes so many pictures at a time.
         auto_augment: RandAugment in timm's notation; "" for none.
         crop_ratio: side of the validated square over the shorter side of the picture.
         weights: file of weights to begin with, of any image size; "" begins at random.
@@ -68,6 +71,7 @@ class ImageNetConfig(TrainConfig):
     lr: float = field(init=False, default=0.0, metadata={"follows from": "base_lr and batch_size"})
     base_lr: float = 1e-3
     root: str = "imagenet"
+    shuffle_buffer: int = 0
     auto_augment: str = "rand-m9-mstd0.5-inc1"
     crop_ratio: float = 0.875
     weights: str = ""
@@ -77,6 +81,9 @@ class ImageNetConfig(TrainConfig):
         self._require("batch_size", isinstance(self.batch_size, int), "be a whole number")
         object.__setattr__(self, "lr", self.base_lr * self.batch_size / BATCH)
         super().__post_init__()
+        self._require("shuffle_buffer", self.shuffle_buffer >= 0, "not be negative")
+        skips = self.shuffle_buffer > 0 and self.bad_images == "skip"
+        self._require("bad_images", not skips, "be 'raise' with shuffle_buffer; leave pictures out when making shards")
         self._require("crop_ratio", 0 < self.crop_ratio <= 1, "be above 0 and at most 1")
 
 
@@ -116,45 +123,25 @@ def make_model(config: ImageNetConfig) -> nn.Module:
 
 
 def make_data(config: ImageNetConfig) -> tuple[Samples, Samples]:
-    """The pictures of root/train, augmented, and those of root/val, both with their classes checked."""
-    from gcvit_edu.data.augment import Augmented
-
-    return (
-        Augmented(pictures_of(config, "train"), train_transform(config, _policy(config)), seed=config.seed),
-        Augmented(pictures_of(config, "val"), validation_transform(config, config.crop_ratio), seed=config.seed),
-    )
+    """The training pictures, augmented, and the validation pictures, both with their classes checked."""
+    training = train_transform(config, _policy(config), stored=True)
+    validation = validation_transform(config, config.crop_ratio, stored=True)
+    return samples_of(config, "train", training), samples_of(config, "val", validation)
 
 
-def pictures_of(config: ImageNetConfig, part: str) -> Pictures:
-    """The pictures of a part, "train" or "val", as (RGB picture, number of the class)."""
-    pictures = Folder(f"{config.root}/{part}")
-    check_wnids(pictures.classes, f"{config.root}/{part}")
-    return readable(pictures, config.bad_images)
-
-
-def check_wnids(classes: list[str], where: str) -> None:
-    """Refuse classes that are not ImageNet's in ImageNet's order, which published weights and logits are in.
-
-    Args:
-        classes: names in the order of their numbers.
-        where: for the error.
+def samples_of(config: ImageNetConfig, split: str, transform: nn.Module) -> Samples:
+    """The pictures of a split, "train" or "val", each passed as a file through a transform.
 
     Raises:
-        ValueError: for a name that is not one of the 1,000 wnids, and for another order than theirs.
+        ValueError: if there are none, or their classes are not config.num_classes of ImageNet's in its order.
     """
-    from timm.data import ImageNetInfo
+    pictures = open_pictures(config.root, split, classes=config.num_classes)
+    if config.shuffle_buffer:
+        from gcvit_edu.data.stream import Streamed  # brings webdataset
 
-    known = {wnid: number for number, wnid in enumerate(ImageNetInfo("imagenet-1k").label_names())}
-    for name in classes:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise ValueError(
-                f"{where} has a class {name!r}, which is none of ImageNet's 1,000"
-                f"{f' (is it {near[0]}?)' if near else ''}; name each folder by its wnid, as n01440764"
-            )
-    for one, next_one in itertools.pairwise(classes):
-        if known[one] >= known[next_one]:
-            raise ValueError(f"{where} has {next_one} after {one}; ImageNet's order is that of the wnids")
+        buffer = config.shuffle_buffer if split == "train" else 0
+        return Streamed(pictures, transform, buffer=buffer, seed=config.seed)
+    return Augmented(readable(Encoded(pictures), config.bad_images), transform, seed=config.seed)
 
 
 def _policy(config: ImageNetConfig) -> nn.Module | None:
