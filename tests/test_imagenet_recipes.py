@@ -204,6 +204,17 @@ def test_the_strength_is_the_released_one() -> None:
     assert {(op.magnitude, op.magnitude_std, op.prob) for op in augment.ops} == {(9, 0.5, 0.5)}
 
 
+@pytest.mark.parametrize("notation", ["rand-m9-mstd0.5-inc1", "rand-m9-mstd0.5-mmax9-inc1", "rand-m10-inc1"])
+def test_the_strongest_operation_leaves_something_to_see(notation: str) -> None:
+    """timm's posterize keeps no bit at a strength of 10, which a spread of 0.5 around 9 reaches."""
+    policy = common._policy(replace(load_recipe("imagenet_tiny").config, auto_augment=notation))
+    assert policy is not None
+    values = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    for op in policy.lambd.ops:
+        op.prob, op.magnitude, op.magnitude_std = 1.0, 99, 0
+        assert np.ptp(np.array(op(Image.fromarray(values)))) > 20, op
+
+
 def test_the_middle_of_the_picture_is_validated(tmp_path: Path) -> None:
     """A frame of one eighth around a picture is not seen at a crop ratio of 0.75, and is at 1."""
     folder = tmp_path / "val" / WNIDS[0]

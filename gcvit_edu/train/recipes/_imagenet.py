@@ -31,6 +31,7 @@ lr itself follows. The processes do not matter: batch_size is of all together.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from PIL import Image
 from torch import nn
@@ -47,6 +48,9 @@ from gcvit_edu.train.samples import Samples
 from gcvit_edu.train.transforms import train_transform, validation_transform
 
 BATCH = 1024  # that base_lr is meant for
+# A strength drawn around 9 is now and then above 10, which timm makes 10; its posterize then keeps no bit at all: a
+# black picture with an old Pillow, an error with a new one.
+BELOW_TEN = 9.99
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,9 @@ def _policy(config: ImageNetConfig) -> nn.Module | None:
     from timm.data.auto_augment import rand_augment_transform
 
     uncovered = tuple(round(255 * part) for part in IMAGENET_MEAN)  # the colour where a rotation leaves a gap
-    options = {"translate_const": int(0.45 * config.image_size), "img_mean": uncovered}
+    options: dict[str, Any] = {"translate_const": int(0.45 * config.image_size), "img_mean": uncovered}
+    if "mmax" not in config.auto_augment:
+        options["magnitude_max"] = BELOW_TEN
     try:
         policy = rand_augment_transform(config.auto_augment, options)
     except (AssertionError, KeyError, ValueError) as error:
