@@ -144,9 +144,9 @@ TRAINING = (
         "gcvit_edu/train/recipes/_imagenet.py",
         "test_imagenet_recipes.py",
         ("rate-of-the-batch", "self.base_lr * self.batch_size / BATCH", "self.base_lr"),
-        ("order-of-the-wnids", "if known[one] >= known[next_one]:", "if False:"),
+        ("strength-below-ten", 'options["magnitude_max"] = BELOW_TEN', "pass"),
         ("strength-of-randaugment", "rand_augment_transform(config.auto_augment,", 'rand_augment_transform("rand-m3",'),
-        ("crop-of-the-validation", "validation_transform(config, config.crop_ratio)", "validation_transform(config)"),
+        ("crop-of-the-validation", "config, config.crop_ratio, stored", "config, stored"),
     ),
     (
         "gcvit_edu/train/preflight.py",
