@@ -1,6 +1,7 @@
 """Shards in training: by index, and read from front to back by webdataset."""
 
 import re
+import shutil
 import signal
 from collections import Counter
 from pathlib import Path
@@ -21,7 +22,8 @@ from gcvit_edu.data.jpeg import JpegCrop, ToNormalized
 from gcvit_edu.data.packing import Settings, prepare
 from gcvit_edu.data.shards import Shards
 from gcvit_edu.data.stream import ShardStream, pieces_of, shard_order
-from gcvit_edu.train import Place
+from gcvit_edu.train import Place, Run, loop
+from gcvit_edu.train.__main__ import BAD_INPUT, main
 from gcvit_edu.train.sampler import Parts
 from gcvit_edu.train.samples import train_batches, validation_batches
 
@@ -164,18 +166,30 @@ def test_pieces_make_up_a_stretch() -> None:
             assert [(shard, at) for shard, first, end in pieces for at in range(first, end)] == sequence[start:stop]
 
 
-def test_a_killed_run_over_a_stream_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
-    """Through the command, in the middle of an epoch, with the same numbers of processes and workers."""
-    make_tree(tmp_path / "tree", classes=PICTURES, train=1)
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ImageNet's first classes as shards."""
+    root = tmp_path_factory.mktemp("prepared")
+    make_tree(root / "tree", classes=PICTURES, train=1)
     for split in ("train", "val"):
-        prepare(FolderPictures(tmp_path / "tree" / split), tmp_path / split, Settings(split, shard_size=7))
-    settings = [f"root={tmp_path}", "model=nano", "image_size=32", f"num_classes={PICTURES}", "batch_size=6"]
-    settings += ["shuffle_buffer=10", "workers=2", "epochs=2", "warmup_epochs=0", "lr_last=0", "lr_first=0"]
-    settings += ["base_lr=0.1", "save_every=1", "log_every=1", "device=cpu"]
-    runs = {name: ["imagenet_xxtiny", "--out", str(tmp_path / name), "--set", *settings] for name in ("whole", "cut")}
-    finish(runs["whole"], tmp_path / "printed")
-    assert signal_at(7, tmp_path / "cut", runs["cut"], tmp_path / "printed") == [-signal.SIGKILL]
-    (printed,) = finish([*runs["cut"], "--resume"], tmp_path / "printed")
+        prepare(FolderPictures(root / "tree" / split), root / split, Settings(split, shard_size=7))
+    return root
+
+
+def command(root: Path, out: Path, *settings: str) -> list[str]:
+    """Two epochs of five steps by the ImageNet command."""
+    numbers = ["model=nano", "image_size=32", f"num_classes={PICTURES}", "batch_size=6", "epochs=2", "warmup_epochs=0"]
+    numbers += ["lr_last=0", "lr_first=0", "base_lr=0.1", "save_every=3", "log_every=1", "device=cpu", "workers=0"]
+    return ["imagenet_xxtiny", "--out", str(out), "--set", f"root={root}", *numbers, *settings]
+
+
+def test_a_killed_run_over_a_stream_ends_as_an_undisturbed_one(prepared: Path, tmp_path: Path) -> None:
+    """In the middle of an epoch, with the same numbers of processes and workers."""
+    settings = ("shuffle_buffer=10", "workers=2")
+    finish(command(prepared, tmp_path / "whole", *settings), tmp_path / "printed")
+    arguments = command(prepared, tmp_path / "cut", *settings)
+    assert signal_at(7, tmp_path / "cut", arguments, tmp_path / "printed") == [-signal.SIGKILL]
+    (printed,) = finish([*arguments, "--resume"], tmp_path / "printed")
     step = int(re.search(r"going on from .*, step (\d+) of 10", printed)[1])
     assert 5 < step < 10  # within the second epoch
     assert differing(final_state(tmp_path / "whole"), final_state(tmp_path / "cut")) == []
@@ -203,3 +217,29 @@ def test_a_batch_that_cannot_be_cut_is_refused(shards: Shards) -> None:
 def test_counts_are_those_of_the_shards(shards: Shards) -> None:
     assert shards.counts == [7, 7, 7, 7, 3]
     assert np.array_equal(np.bincount(shards.places[:, 0]), shards.counts)
+
+
+@pytest.mark.parametrize("buffer", [0, 10])
+def test_a_shard_cut_short_in_a_run_is_named_and_the_run_goes_on_from_a_good_one(
+    buffer: int, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(prepared, root)
+    shard, close = root / "train" / "train-000002.tar", loop.close_epoch
+
+    def cut(run: Run, *others: object) -> None:
+        close(run, *others)
+        if run.closed == 1:
+            shard.write_bytes(shard.read_bytes()[:2048])
+
+    assert main(command(root, tmp_path / "whole", f"shuffle_buffer={buffer}")) == 0
+    arguments = command(root, tmp_path / "out", f"shuffle_buffer={buffer}")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "close_epoch", cut)
+        assert main(arguments) == BAD_INPUT
+    assert re.search(r"train-000002\.tar .*(is cut short|cannot be read)", capsys.readouterr().err)
+    assert main([*arguments, "--resume"]) == BAD_INPUT  # at once: opening them, too, finds it
+    assert "train-000002.tar has 2048 bytes, not" in capsys.readouterr().err
+    prepare(FolderPictures(root / "tree" / "train"), root / "train", Settings("train", shard_size=7))
+    assert main([*arguments, "--resume"]) == 0
+    assert differing(final_state(tmp_path / "whole"), final_state(tmp_path / "out")) == []
