@@ -20,9 +20,10 @@ from _train import (
     history,
     last_step,
     longer_recipe,
+    running,
 )
 
-from gcvit_edu.train.__main__ import main
+from gcvit_edu.train.__main__ import NON_FINITE, main
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc, as Linux has")
 
@@ -159,6 +160,41 @@ def test_a_slow_process_changes_nothing_but_the_time(undisturbed: Path, tmp_path
     assert_equal_runs(undisturbed, tmp_path / "out")
     entry = next(entry for entry in history(tmp_path / "out") if entry["event"] == "step")
     assert entry["data_s"] + entry["compute_s"] > 8 * 0.005  # the first process waits for the other
+
+
+def test_one_process_with_a_gradient_that_is_not_finite_stops_all(undisturbed: Path, tmp_path: Path) -> None:
+    """Before any of them changes its weights; without the cause, the run goes on as if nothing had happened."""
+    recipe = longer_recipe(
+        tmp_path,
+        f"""
+        import os
+        from pathlib import Path
+
+        class Spoilt(Stripes):
+            def __getitem__(self, index):
+                image, label = super().__getitem__(index)
+                cause = Path({str(tmp_path / "cause")!r})
+                if os.environ["RANK"] == "1" and self.epoch[0] == 1 and cause.exists():
+                    image[0, 0, 0] = torch.nan
+                return image, label
+
+        def make_data(config):
+            return Spoilt(208, 32, config.seed), Stripes(61, 32, config.seed + 1)
+        """,
+    )
+    (tmp_path / "cause").touch()
+    out, printed = tmp_path / "out", tmp_path / "printed"
+    with running(command(out, SETTINGS, recipe=recipe), printed, processes=2) as started:
+        for process in started:
+            process.join(PATIENCE)
+        assert [process.exitcode for process in started] == [NON_FINITE] * 2
+    for rank in range(2):
+        said = (printed / f"{rank}.txt").read_text()
+        assert "error: step 14: the loss is" in said
+        assert f"The last good checkpoint is {out}/step_00000013.pt" in said
+    (tmp_path / "cause").unlink()
+    finish(command(out, SETTINGS, resume=True, recipe=recipe), printed, processes=2)
+    assert_equal_runs(undisturbed, out)
 
 
 def test_sigterm_to_the_agent_saves(tmp_path: Path) -> None:
