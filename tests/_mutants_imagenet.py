@@ -39,9 +39,11 @@ IMAGENET = (
         ("smaller-pictures-stay", "or min(picture.size) <= short_side:", ":"),
     ),
     (
-        "gcvit_edu/data/atomic.py",
-        "test_prepare.py",
-        ("half-a-shard", "beside.unlink(missing_ok=True)", "pass"),
+        "gcvit_edu/files.py",
+        "test_train_checkpoint.py",
+        ("write-in-place", "path.with_name(path.name + HALF)", "path"),
+        ("left-half-written", "beside.unlink(missing_ok=True)", "pass"),
+        ("sync-before-the-rename", "os.fsync(file.fileno())", "pass"),
     ),
     (
         "gcvit_edu/data/stream.py",

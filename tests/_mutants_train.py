@@ -105,13 +105,10 @@ TRAINING = (
     (
         "gcvit_edu/train/checkpoint.py",
         "test_train_checkpoint.py",
-        ("sync-before-the-rename", "os.fsync(file.fileno())", "pass"),
-        ("write-in-place", "path.with_name(path.name + _HALF)", "path"),
         ("checksums", "if damaged is None:", "if True:"),
         ("newest-first", "reverse=True", "reverse=False"),
         ("best-as-a-last-resort", "*folder.glob(BEST)", ""),
         ("damaged-in-the-way", 'path.rename(path.with_name(path.name + ".damaged"))', "pass"),
-        ("left-half-written", "beside.unlink(missing_ok=True)", "pass"),
     ),
     (
         "gcvit_edu/train/log.py",

@@ -14,10 +14,10 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from gcvit_edu.data.atomic import HALF, whole_file
 from gcvit_edu.data.encoded import EncodedImage, StoredPictures
 from gcvit_edu.data.folder import BadImage
 from gcvit_edu.data.shards import LABEL, MANIFEST, NAME, PICTURE, describe, record_path
+from gcvit_edu.files import HALF, whole_file
 
 PLAN = "plan.json"  # the settings, written before the first shard
 
