@@ -1,5 +1,6 @@
 """What a run is fed: order, shares, batches, transforms, validation, and bad input."""
 
+import io
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -7,12 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from _recipe_stripes import CONFIG, Stripes, make_model
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Subset
+from torchvision.transforms import v2
 
+from gcvit_edu.data.encoded import EncodedImage
 from gcvit_edu.data.folder import BadImage, Folder
+from gcvit_edu.data.photos import load_photo
 from gcvit_edu.train import Place, evaluate
 from gcvit_edu.train.bad_images import readable
 from gcvit_edu.train.sampler import Parts, order_of, share_of, steps_of
@@ -154,6 +158,32 @@ def test_each_augmentation_is_used_and_follows_the_generator(changes: dict) -> N
     assert still.shape == (3, 40, 40)
     assert any(not torch.equal(augmented(seed, **changes), augmented(seed)) for seed in range(4))
     assert torch.equal(augmented(1, **changes), augmented(1, **changes))
+
+
+@pytest.mark.parametrize("policy", [None, v2.Lambda(ImageOps.invert, Image.Image)], ids=["none", "inverted"])
+@pytest.mark.parametrize("ops", [0, 2])
+def test_a_stored_picture_becomes_the_same_tensor(policy: nn.Module | None, ops: int) -> None:
+    """The same chance and the same pixels within rounding, which one operation of RandAugment may enlarge."""
+    file = io.BytesIO()
+    load_photo("coffee").resize((60, 40)).save(file, "JPEG")
+    stored = EncodedImage("it", file.getvalue())
+    config = replace(CONFIG, image_size=32, crop_scale=(0.6, 1.0), flip=0.5, randaugment_ops=ops, erasing=0.5)
+    errors = []
+    for seed in range(12):
+        results = []
+        for item, options in ((stored, {"stored": True}), (stored.decode(), {})):
+            torch.manual_seed(seed)
+            image, label = train_transform(config, policy, **options)(item, 7)
+            assert (image.shape, image.dtype, label) == ((3, 32, 32), torch.float32, 7)
+            results.append(denormalize(image))
+        errors.append((results[0] - results[1]).abs().mean().item())
+    assert sorted(errors)[8] < 0.01
+    assert max(errors) < (0.2 if ops else 0.01)
+    still, moved = (
+        validation_transform(config, **options)(item)
+        for item, options in ((stored, {"stored": True}), (stored.decode(), {}))
+    )
+    assert torch.equal(still, moved)
 
 
 def test_a_stronger_randaugment_changes_more() -> None:

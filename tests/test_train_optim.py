@@ -110,6 +110,23 @@ def test_layer_decay_needs_a_model_that_names_its_layers() -> None:
         decay_groups(nn.Linear(2, 2), 0.05, 0.9)
 
 
+def test_one_kernel_for_all_moves_the_same() -> None:
+    """The path of GPUs, as far as a CPU has it."""
+    config, weights = TrainConfig(lr=0.1, weight_decay=0.5), {}
+    for fused in (False, True):
+        torch.manual_seed(0)
+        model = nn.Linear(3, 3)
+        optimizer = make_optimizer(model, config, fused=fused)
+        assert optimizer.param_groups[0]["fused"] == (fused or None)
+        for step in range(3):
+            model(torch.full((2, 3), 1.0 + step)).square().sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        weights[fused] = model.weight.detach()
+    assert torch.allclose(weights[False], weights[True], atol=1e-6)
+    assert not torch.allclose(weights[True], nn.Linear(3, 3).weight, atol=1e-3)
+
+
 # ------------------------------------------------------------------------------------------------------ schedule
 
 

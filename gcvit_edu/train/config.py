@@ -177,7 +177,10 @@ def changed(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
 def replaced(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     """dataclasses.replace with an error that names the nearest keys."""
     known = [field.name for field in fields(config)]
+    following = {field.name: field.metadata["follows from"] for field in fields(config) if not field.init}
     for key in values:
+        if key in following:
+            raise ValueError(f"{key} cannot be set here: it follows from {following[key]}; set those")
         if key not in known:
             close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
             hint = f"the nearest keys are {', '.join(close)}" if close else f"there are {', '.join(known)}"
