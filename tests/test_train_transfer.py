@@ -230,3 +230,22 @@ def test_one_file_takes_the_lines_of_another(asked: list[dict[str, Any]], tmp_pa
     transfer.main(command)
     assert not [call for call in asked if call["tuning"]]
     assert {call["rate"] for call in asked} == {best}
+
+
+def test_the_stored_lines_are_the_experiment() -> None:
+    """Each run once; tuned with one seed over all rates; reported at the rate that the tuning chose."""
+    lines = transfer.read_transfer()
+    runs = [tuple(line[key] for key in ("method", "seed", "drawings", "rate", "tuning")) for line in lines]
+    assert len(set(runs)) == len(runs)
+    assert {line["epochs"] for line in lines} == {30, None}
+    for method, how in transfer.METHODS.items():
+        own = [line for line in lines if line["method"] == method]
+        if not how.trained:
+            assert len(own) == 1
+            continue
+        tuning = [(line["seed"], line["rate"]) for line in own if line["tuning"]]
+        assert sorted(tuning) == [(transfer.TUNING_SEED, rate) for rate in transfer.RATES]
+        results = [line for line in own if not line["tuning"]]
+        assert {line["rate"] for line in results} <= {transfer.best_rate(lines, method, 30)}
+        if method != "all_96":  # tuned, and not run to the end: data/runs/README.md
+            assert sorted(line["seed"] for line in results if line["drawings"] is None) == [0, 1, 2]
