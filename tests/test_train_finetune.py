@@ -1,5 +1,6 @@
 """Fine-tuning: what is loaded, what is new, what is frozen, what each layer learns with, and how refusals are said."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from _project import CHAPTERS, read_notebook
 from _train import differing, final_state, finish, history, signal_at
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from gcvit_edu import create_model, shipped_weights, weights
 from gcvit_edu.position import resize_bias_table
-from gcvit_edu.train import load_recipe, read_log, train
+from gcvit_edu.train import changed, load_recipe, read_log, train
 from gcvit_edu.train.__main__ import BAD_INPUT, main
 from gcvit_edu.train.finetune import freeze_all_but_head, pretrained_model, variant_of
 from gcvit_edu.train.samples import attribute_of
@@ -215,6 +217,19 @@ def test_a_missing_folder_is_said(
 ) -> None:
     assert main([*arguments, "--out", str(tmp_path)]) == BAD_INPUT
     assert message in capsys.readouterr().err
+
+
+def test_the_commands_of_the_chapter_name_keys_that_there_are() -> None:
+    """The chapter runs two of them in short; none of them may rot."""
+    chapter = read_notebook(next(path for path in CHAPTERS if path.stem == "14_fine_tuning"))
+    text = "\n".join(cell.source for cell in chapter.cells if cell.cell_type == "markdown")
+    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("python -m gcvit_edu.train ")]
+    assert len(commands) >= 4
+    for _, _, _, recipe, *words in commands:
+        settings = [word for word in words[words.index("--set") + 1 :] if "=" in word] if "--set" in words else []
+        changed(load_recipe(recipe).config, settings)
+    with pytest.raises(ValueError, match="has no key 'layer'"):
+        changed(RECIPE.config, ["layer=head"])
 
 
 @pytest.mark.parametrize("changes", [{"layer_decay": 0.7}, {"layers": "head"}], ids=["layer_decay", "head"])
