@@ -56,7 +56,7 @@ def test_the_slider_changes_words_and_pictures_by_keyboard(opened: Callable[...,
     visited = opened()
     assert visited.page.locator(".moment").inner_text() == "before"
     assert visited.page.locator(".sentence").inner_text() == "Nothing is learned."
-    assert labels(visited)[0] == "cat, stage 3, local: most in row 1 of 4, column 2: 13.6 times an equal share"
+    assert labels(visited)[0] == "cat, stage 3, local: most in row 1 of 4, column 2: 13.6 times an equal share or more"
     before = pictures(visited)
     visited.page.keyboard.press("Tab")
     visited.page.keyboard.press("ArrowRight")

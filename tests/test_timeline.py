@@ -35,10 +35,10 @@ def test_maps_are_stored_in_order_on_one_scale() -> None:
     column = data_of(made())["columns"][1]
     assert (column["title"], column["kind"], column["map"]) == ("far", "global", [2, 4])
     stored = np.frombuffer(base64.b64decode(column["rows"]), dtype=np.uint8).reshape(3, 2, 2, 4)
-    wanted = maps(1)
-    shown = torch.from_numpy(stored.copy()) / 255 * column["times"] * wanted.mean()
-    torch.testing.assert_close(shown, wanted, rtol=0, atol=0.01)
-    assert stored.max() == 255
+    most = column["times"] * maps(1).mean()
+    shown = torch.from_numpy(stored.copy()) / 255 * most
+    torch.testing.assert_close(shown, maps(1).clamp_max(most), rtol=0, atol=0.01)
+    assert 0 < (stored == 255).sum() <= 2  # the scale leaves out one number in a hundred, here of 48
 
 
 def test_an_even_map_stays_pale() -> None:

@@ -5,7 +5,8 @@ const SHARP = 256; // pixels on a side of a painted map
 /** Where a map is largest, in words. */
 function strongest([height, width], values, times) {
   const at = values.indexOf(Math.max(...values)), most = ((times * values[at]) / 255).toFixed(1);
-  return `most in row ${Math.floor(at / width) + 1} of ${height}, column ${(at % width) + 1}: ${most} times an equal share`;
+  const where = `row ${Math.floor(at / width) + 1} of ${height}, column ${(at % width) + 1}`;
+  return `most in ${where}: ${most} times an equal share${values[at] === 255 ? " or more" : ""}`;
 }
 
 function paintMap(canvas, faded, column, values) {

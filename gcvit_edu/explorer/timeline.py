@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -13,6 +14,7 @@ from gcvit_edu.explorer.markup import asset, jpeg, script, to_json
 from gcvit_edu.explorer.pack import LEAST_SCALE, text_of
 from gcvit_edu.quantise import LEVELS
 
+RARE = 0.01  # of the numbers of a column may lie above its scale
 _FILES = ("timeline.css", "timeline.html", ("page.js", "paint.js", "timeline.js"))
 
 
@@ -48,7 +50,8 @@ def timeline(
     """A table of maps over pictures, one row for each picture, and a slider that goes from moment to moment.
 
     It is one piece of HTML that needs neither a kernel nor a network. A column has one scale for all moments and
-    pictures, so that a map can be seen to sharpen; columns cannot be compared with each other.
+    pictures, so that a map can be seen to sharpen; columns cannot be compared with each other. The scale ends where
+    all but one number in a hundred lie below it; what is larger looks the same.
 
     Args:
         pictures: square ones, by name.
@@ -86,7 +89,7 @@ def timeline(
 def _column(title: str, kind: str, maps: Tensor) -> dict[str, Any]:
     """The maps as bytes of one scale, and how many times the mean its upper end is."""
     even = maps.double().mean().item()
-    most = max(maps.max().item(), LEAST_SCALE * even)
-    stored = (maps / most * LEVELS).round().to(torch.uint8).cpu().numpy().tobytes()
+    most = max(np.quantile(maps.double().cpu().numpy(), 1 - RARE).item(), LEAST_SCALE * even)
+    stored = (maps / most * LEVELS).round().clamp_max(LEVELS).to(torch.uint8).cpu().numpy().tobytes()
     times = round(most / even, 1)
     return {"title": title, "kind": kind, "map": list(maps.shape[2:]), "times": times, "rows": text_of(stored)}
