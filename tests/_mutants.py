@@ -372,7 +372,7 @@ EXPLORER = [
             "if True:",
             "test_the_limit_holds_to_the_byte",
         ),
-        ("script-that-data-closes", "explorer/page.py", '.replace("<", "\\\\u003c")', "", "test_a_title_is_text"),
+        ("script-that-data-closes", "explorer/markup.py", '.replace("<", "\\\\u003c")', "", "test_a_title_is_text"),
         (
             "model-left-in-eval-mode",
             "explorer/page.py",

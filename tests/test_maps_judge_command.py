@@ -25,6 +25,7 @@ from gcvit_edu.maps.judge import (
     energy,
     judge,
     pointing,
+    read_judgement,
     single_scenes,
     summarise,
     untrained,
@@ -197,3 +198,24 @@ def test_all_methods_are_judged_unless_some_are_named() -> None:
     rows = list(judge(model, scenes, {}, steps=1, first=1))
     assert len(rows) == 1
     assert set(rows[0]["maps"]) == set(BASELINES)
+
+
+def test_what_the_judge_wrote_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "judge.json"
+    path.write_text(json.dumps({"settings": {"scenes": 2}, "scenes": {"n": 2}, "maps": {}}))
+    assert read_judgement(path)["scenes"] == {"n": 2}
+    path.write_text(json.dumps({"scenes": {"n": 2}}))
+    with pytest.raises(ValueError, match=r"judge\.json is no table of the judge"):
+        read_judgement(path)
+
+
+def test_the_table_of_the_shipped_weights_is_whole() -> None:
+    found = read_judgement()
+    assert found["scenes"]["n"] == found["settings"]["scenes"]
+    assert list(found["maps"]) == [*candidates(create_model("nano"), found["settings"]["size"]), *BASELINES]
+    for name, told in found["maps"].items():
+        for figure in FIGURES:
+            estimate = told["all"][figure]
+            assert estimate["low"] <= estimate["mean"] <= estimate["high"]
+        if name not in BASELINES:
+            assert told["sanity"]["batch_mate"]["mean"] == pytest.approx(1, abs=1e-3)

@@ -45,6 +45,25 @@ def good_notebook(shade: int = 100, size: tuple[int, int] = (8, 6)) -> NotebookN
     )
 
 
+# What explore() shows, made small: HTML with data in it.
+DATA = '{"title":"T","answer":[["ant",0.5012]],"rows":"AAEC","size":[64,64]}'
+SHOW = f"""
+from IPython.display import HTML
+HTML('<script type="application/json">{DATA}</script>')
+""".strip()
+
+
+def shown_notebook(**changes: str) -> NotebookNode:
+    """A cell with HTML, whose stored output was changed."""
+    text = f'<script type="application/json">{DATA}</script>'
+    for old, new in changes.values():
+        assert old in text
+        text = text.replace(old, new)
+    data = {"text/plain": "<IPython.core.display.HTML object>", "text/html": text}
+    output = new_output("execute_result", data=data, execution_count=1)
+    return new_notebook(cells=[new_code_cell(SHOW, outputs=[output], execution_count=1)])
+
+
 def notebooks() -> dict[str, NotebookNode]:
     made = {
         name: good_notebook()
@@ -59,6 +78,12 @@ def notebooks() -> dict[str, NotebookNode]:
     made["nearly_the_same_picture"] = good_notebook(shade=102)
     made["other_picture"] = good_notebook(shade=120)
     made["other_size"] = good_notebook(size=(9, 6))
+    made["html"] = shown_notebook()
+    made["html_rounded"] = shown_notebook(rows=("AAEC", "AAED"), answer=("0.5012", "0.5013"))
+    made["html_other_title"] = shown_notebook(title=('"T"', '"U"'))
+    made["html_other_size"] = shown_notebook(size=("64,64", "64,65"))
+    made["html_other_class"] = shown_notebook(answer=("ant", "bee"))
+    made["html_without_rows"] = shown_notebook(rows=('"rows":"AAEC",', ""))
     return made
 
 
@@ -95,7 +120,7 @@ def test_every_notebook_was_judged(verdicts: dict[str, str]) -> None:
     assert set(verdicts) == set(notebooks())
 
 
-@pytest.mark.parametrize("name", ["good", "nearly_the_same_picture"])
+@pytest.mark.parametrize("name", ["good", "nearly_the_same_picture", "html", "html_rounded"])
 def test_good_notebook_passes(verdicts: dict[str, str], name: str) -> None:
     assert verdicts[name] == ""
 
@@ -111,6 +136,10 @@ def test_good_notebook_passes(verdicts: dict[str, str], name: str) -> None:
         ("lost_picture", "1 pictures are stored, 0 were drawn"),
         ("other_picture", "picture 1 changed"),
         ("other_size", "9x6 pixels -> 8x6 pixels"),
+        ("html_other_title", "Cell outputs differ"),
+        ("html_other_size", "Cell outputs differ"),
+        ("html_other_class", "Cell outputs differ"),
+        ("html_without_rows", "Cell outputs differ"),
     ],
 )
 def test_fault_is_found(verdicts: dict[str, str], name: str, complaint: str) -> None:

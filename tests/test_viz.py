@@ -112,6 +112,27 @@ def test_maps_over_a_photo_have_a_scale_each() -> None:
     assert not shades[2][..., 3].any()
 
 
+def test_maps_of_local_blocks_are_blue() -> None:
+    full = torch.ones(8, 8)
+    viz.maps_on_photo(Image.new("RGB", (8, 8)), {"here": full, "there": full}, local=["here"])
+    here, there = (ax.images[1].get_array()[0, 0] for ax in plt.gcf().axes[:2])
+    assert here[2] > here[0]
+    assert there[0] > there[2]
+
+
+def test_intervals_stand_at_their_numbers() -> None:
+    rows = {"a": (0.5, 0.4, 0.6), "b": (0.2, 0.1, 0.4)}
+    viz.intervals({"one": rows, "two": rows}, colours={"a": viz.GLOBAL}, lines={"two": 0.3})
+    one, two = plt.gcf().axes
+    assert [label.get_text() for label in one.get_yticklabels()] == ["a", "b"]
+    bar, dot, *others = one.lines
+    assert (list(bar.get_xdata()), list(bar.get_ydata())) == ([0.4, 0.6], [0, 0])
+    assert (list(dot.get_xdata()), bar.get_color(), others[0].get_color()) == ([0.5], viz.GLOBAL, viz.GREY)
+    assert one.yaxis_inverted()  # the first row is on top
+    assert len(two.lines) == len(one.lines) + 1
+    assert list(two.lines[-1].get_xdata()) == [0.3, 0.3]
+
+
 def test_pictures_fill_a_grid() -> None:
     viz.pictures({name: torch.zeros(2, 2, 3) for name in "abc"}, columns=2)
     figure = plt.gcf()

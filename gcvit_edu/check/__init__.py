@@ -4,7 +4,7 @@ from gcvit_edu.check import ch05
 ch05.merge(my_function)
 """
 
-from gcvit_edu.check import ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch14
+from gcvit_edu.check import ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11, ch14
 from gcvit_edu.check.proof import proof_card
 from gcvit_edu.check.verdict import Verdict
 
@@ -20,6 +20,7 @@ __all__ = [
     "ch08",
     "ch09",
     "ch10",
+    "ch11",
     "ch14",
     "proof_card",
 ]

@@ -1,15 +1,10 @@
 """explore(): a network's attention on one picture, to look at by hand."""
 
-import hashlib
 import html
-import io
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from string import Template
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,14 +14,14 @@ from torch import Tensor
 
 from gcvit_edu.capture import AttentionRecord, capture_attention
 from gcvit_edu.data.transforms import crop_to, normalize
-from gcvit_edu.explorer.pack import attention_of, blocks_with_heads, describe, text_of
+from gcvit_edu.explorer.markup import asset, jpeg, script, to_json
+from gcvit_edu.explorer.pack import attention_of, blocks_with_heads, describe
 from gcvit_edu.model import GCViT
 
 LIMIT_KB = 1200
 MOST_CLASSES = 5
 _SHOWN_PIXELS = 512  # of the picture's longer side: sharp on a phone's screen, and about 60 kB
-_JPEG_QUALITY = 80
-_ASSETS = ("explorer.css", "explorer.html", "rows.js", "paint.js", "view.js")
+_FILES = ("explorer.css", "explorer.html", ("page.js", "rows.js", "paint.js", "view.js"))
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ class Explorer:
         """
         link = self._data["link"]
         data = {**self._data, "link": link if urlsplit(link or "").scheme else None}
-        page = _asset("page.html").substitute(title=html.escape(self.title), explorer=_fragment(data))
+        page = asset("page.html").substitute(title=html.escape(self.title), explorer=_fragment(data))
         beside = Path(f"{path}.writing")
         try:
             beside.write_text(page, encoding="utf-8")
@@ -112,7 +107,7 @@ def explore(
         "title": title,
         "link": link,
         "size": [height, width],
-        "photo": _jpeg(crop_to(picture, (round(height * scale), round(width * scale)))),
+        "photo": jpeg(crop_to(picture, (round(height * scale), round(width * scale)))),
         "answer": _answer(probabilities, class_names),
     }
     # All but the bytes of the attention; the longest note.
@@ -190,39 +185,13 @@ def _note(records: list[AttentionRecord], with_heads: set[int]) -> str:
     return f"To keep the page small, these blocks show the mean of their heads only: {', '.join(lacking)}."
 
 
-def _jpeg(picture: Image.Image) -> str:
-    file = io.BytesIO()
-    picture.save(file, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + text_of(file.getvalue())
-
-
 # ------------------------------------------------------------------------------------------------------- HTML
-
-
-def _asset(name: str) -> Template:
-    return Template((Path(__file__).parent / name).read_text(encoding="utf-8"))
-
-
-def _json(value: Any) -> str:
-    """JSON that can stand in a script element: nothing in it can close one."""
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
-
-
-@cache
-def _script() -> tuple[str, str]:
-    """The script of every explorer, and the version that it looks for."""
-    parts = {name: (Path(__file__).parent / name).read_text(encoding="utf-8") for name in _ASSETS}
-    constants = f"const CSS = {_json(parts['explorer.css'])}, MARKUP = {_json(parts['explorer.html'])};"
-    code = "\n".join([constants, *(parts[name] for name in _ASSETS if name.endswith(".js"))])
-    # Explorers of another version may stand on the same page: each script starts those of its own.
-    build = hashlib.sha256(code.encode()).hexdigest()[:12]
-    return f'(() => {{\n"use strict";\nconst BUILD = "{build}";\n{code}}})();', build
 
 
 def _fragment(data: dict[str, Any]) -> str:
     """The host, with what is shown where scripts do not run; its data; and the script that brings it to life."""
-    script, build = _script()
+    code, build = script(*_FILES)
     link = f' <a href="{html.escape(data["link"])}">How to read it.</a>' if data["link"] else ""
-    return _asset("fragment.html").substitute(
-        build=build, title=html.escape(data["title"]), link=link, data=_json(data), script=script
+    return asset("fragment.html").substitute(
+        build=build, title=html.escape(data["title"]), link=link, data=to_json(data), script=code
     )

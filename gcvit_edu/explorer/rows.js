@@ -6,12 +6,6 @@ const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 const by = (lengths) => lengths.join("\u00a0×\u00a0");
 const place = (row, column) => `row ${row + 1}, column ${column + 1}`;
 
-function bytesOf(text) {
-  const letters = atob(text), bytes = new Uint8Array(letters.length);
-  for (let i = 0; i < letters.length; i++) bytes[i] = letters.charCodeAt(i);
-  return bytes;
-}
-
 /** A block as it was packed, with its bytes decoded when they are first asked for. */
 function readBlock(packed) {
   let rows = null;

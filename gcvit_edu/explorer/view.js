@@ -4,12 +4,6 @@ const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowR
 const FREE = "Point at a map to select a token; click or tap to hold it.";
 const HELD = "The token is held; click it again to let it follow the pointer.";
 
-function make(tag, text = "", attributes = {}) {
-  const element = Object.assign(document.createElement(tag), { textContent: text });
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
-}
-
 /** A table of the selected row: the shares of the keys of one window, where they stand. */
 function numbersOf(block, token, head) {
   const { index, at, query } = block.within(token), [firstRow, firstColumn] = block.tokenOf(index, 0);
@@ -36,32 +30,15 @@ function numbersOf(block, token, head) {
   return table;
 }
 
-/** "dark" or "light", as the book, JupyterLab, Colab or VS Code say, or else the reader's system. */
-function mode() {
-  const root = document.documentElement, body = document.body.dataset;
-  const said = root.dataset.theme ?? root.getAttribute("theme") ?? body.vscodeThemeKind;
-  if (said) return /dark/.test(said) ? "dark" : "light";
-  if (body.jpThemeLight) return body.jpThemeLight === "false" ? "dark" : "light";
-  return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-}
-
 async function start(host) {
   const data = JSON.parse(host.querySelector("script").textContent);
   const blocks = data.blocks.map(readBlock), [height, width] = data.size;
   const root = host.attachShadow({ mode: "open" });
   root.innerHTML = `<style>${CSS}</style>${MARKUP}`;
   const find = (selector, within = root) => within.querySelector(selector);
-  const follow = () => (host.dataset.mode = mode());
-  follow();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", follow);
-  for (const element of [document.documentElement, document.body]) {
-    const attributeFilter = ["data-theme", "theme", "data-jp-theme-light", "data-vscode-theme-kind"];
-    new MutationObserver(follow).observe(element, { attributeFilter });
-  }
+  followMode(host);
 
-  const photo = new Image();
-  photo.src = data.photo;
-  await photo.decode();
+  const photo = await pictureOf(data.photo);
   const state = { photo, faded: fade(photo), size: data.size, strength: 0.85, held: false };
   state.point = [height * 0.4, width * 0.45]; // in pixels, down and to the right
 
@@ -234,6 +211,4 @@ async function start(host) {
   thumbs.forEach((button, i) => paintThumb(find("canvas", button), state, blocks[i]));
 }
 
-for (const host of document.querySelectorAll(`.gcvit-explorer[data-build="${BUILD}"]`)) {
-  if (!host.shadowRoot) start(host);
-}
+for (const host of hosts("gcvit-explorer")) start(host);

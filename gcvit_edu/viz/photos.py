@@ -1,6 +1,6 @@
 """Photographs, and what a network makes of them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -166,7 +166,12 @@ def fields_on_photo(
 
 @styled
 def maps_on_photo(
-    image: Image.Image, values: Mapping[str, Tensor], *, columns: int = 4, panel_height: float = 1.75
+    image: Image.Image,
+    values: Mapping[str, Tensor],
+    *,
+    local: Collection[str] = (),
+    columns: int = 4,
+    panel_height: float = 1.75,
 ) -> None:
     """Maps of where a network looks over the photograph in grey: the darker a pixel, the larger its number.
 
@@ -176,6 +181,7 @@ def maps_on_photo(
     Args:
         image: the photograph.
         values: by title, a number for every pixel, (height, width), none negative, as AttentionMap.to_pixels gives.
+        local: titles of the maps that are drawn in blue, as those of local blocks; the others are vermillion.
         columns: panels in a row.
         panel_height: in inches.
     """
@@ -183,7 +189,7 @@ def maps_on_photo(
         numbers = as_array(found).astype(float)
         share = numbers / (numbers.max() or 1.0)
         ax.imshow(faded(image), cmap="gray", vmin=0, vmax=1)
-        shade = GLOBAL_MAP(share)
+        shade = (LOCAL_MAP if title in local else GLOBAL_MAP)(share)
         shade[..., 3] = 0.9 * np.sqrt(share)  # small numbers leave the photograph visible
         ax.imshow(shade, interpolation="nearest")
         ax.set_title(title)

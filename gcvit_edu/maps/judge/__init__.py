@@ -3,6 +3,7 @@
 from gcvit_edu.maps.judge.baselines import centre_prior, contrast_map, random_map
 from gcvit_edu.maps.judge.curves import area, blurred, brightest_first, deletion_and_insertion
 from gcvit_edu.maps.judge.estimate import Estimate, bootstrap
+from gcvit_edu.maps.judge.report import read_judgement
 from gcvit_edu.maps.judge.run import BASELINES, FIGURES, Scene, candidates, judge, single_scenes, summarise
 from gcvit_edu.maps.judge.sanity_tests import SANITY, sanity, untrained
 from gcvit_edu.maps.judge.scores import energy, pointing, rank_correlation
@@ -26,6 +27,7 @@ __all__ = [
     "pointing",
     "random_map",
     "rank_correlation",
+    "read_judgement",
     "sanity",
     "single_scenes",
     "summarise",
