@@ -141,7 +141,7 @@ OF_THE_JUDGE = (
         ("unknown-values", "if not math.isnan(value)", "if True"),
     ),
     (
-        "gcvit_edu/maps/judge/sanity_tests.py",
+        "gcvit_edu/ablation.py",
         "test_maps_judge.py::test_a_changed_query_reaches_every_stage_and_goes_again",
         ("cells-that-change-places", "query[:, :, order.to(query.device)]", "query"),
         ("query-that-stays-changed", "            hook.remove()", "            pass"),

@@ -8,6 +8,7 @@ import torch
 from _support import images, peak_error_of, small_model
 from torch import Tensor, nn
 
+from gcvit_edu.ablation import changed_query, shuffled
 from gcvit_edu.maps import attention_map
 from gcvit_edu.maps.judge import (
     SANITY,
@@ -17,7 +18,6 @@ from gcvit_edu.maps.judge import (
     brightest_first,
     candidates,
     centre_prior,
-    changed_query,
     contrast_map,
     deletion_and_insertion,
     energy,
@@ -25,7 +25,6 @@ from gcvit_edu.maps.judge import (
     random_map,
     rank_correlation,
     sanity,
-    shuffled,
     untrained,
 )
 

@@ -214,6 +214,7 @@ LEVELS = {
     "stem": 1,
     "timm_contract": 1,
     "model": 2,
+    "ablation": 3,
     "counting": 2,
     "timm_registry": 3,
     "weights": 2,  # below the zoo, which loads pretrained weights

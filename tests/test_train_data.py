@@ -241,6 +241,36 @@ def spoil(root: Path) -> Folder:
     return folder
 
 
+def test_a_folder_is_parted_class_by_class_and_the_same_anywhere(tmp_path: Path) -> None:
+    for place in ("here", "there"):
+        for name, number in (("cats", 10), ("dogs", 4), ("two", 2)):
+            (tmp_path / place / name).mkdir(parents=True)
+            for index in range(number):
+                (tmp_path / place / name / f"{index}.png").touch()
+    folder = Folder(tmp_path / "here")
+    parts = folder.parted(0.2)
+    assert sorted(file for part in parts for file in part.files) == folder.files
+    assert [Counter(label for _, label in part.files) for part in parts] == [{0: 8, 1: 3, 2: 1}, {0: 2, 1: 1, 2: 1}]
+    assert all(part.classes == ["cats", "dogs", "two"] for part in parts)
+    elsewhere = Folder(tmp_path / "there").parted(0.2)
+    assert [path.name for path, _ in elsewhere[1].files] == [path.name for path, _ in parts[1].files]
+    before = {path.name for path, label in parts[1].files if label == 0}
+    (tmp_path / "here" / "cats" / "new.png").touch()
+    after = {path.name for path, label in Folder(tmp_path / "here").parted(0.2)[1].files if label == 0}
+    assert len(after & before) >= len(before) - 1  # a new picture moves one at most
+    assert {len(folder.parted(share)[1].files) for share in (0.01, 0.99)} == {3, 13}
+
+
+def test_what_cannot_be_parted_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "only.png").touch()
+    with pytest.raises(ValueError, match=r"the class cats has one picture \(.*only.png\), which cannot be parted; add"):
+        Folder(tmp_path).parted(0.2)
+    for share in (0.0, 1.0):
+        with pytest.raises(ValueError, match=rf"share={share} must be above 0 and below 1, such as 0.2"):
+            Folder(tmp_path).parted(share)
+
+
 def test_bad_pictures_are_named(tmp_path: Path) -> None:
     folder = spoil(tmp_path)
     for index, words in {1: r"cats/1\.png is missing", 3: r"dogs/0\.png cannot", 5: r"dogs/2\.png cannot"}.items():

@@ -1,4 +1,4 @@
-"""python -m gcvit_edu.train RECIPE [--set key=value ...] [--out DIR] [--resume | --preflight]; also under torchrun."""
+"""python -m gcvit_edu.train RECIPE [--data DIR] [--set key=value ...] [--out DIR] [--resume | --preflight]."""
 
 import argparse
 import sys
@@ -24,13 +24,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.train", description=__doc__, epilog=EXIT_CODES)
     parser.add_argument("recipe", help=f"{', '.join(recipe_names())}, or the path of a recipe's .py file")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="settings")
+    parser.add_argument("--data", metavar="FOLDER", help="short for --set data=FOLDER, where the recipe has that key")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (runs/RECIPE)")
     parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint in the folder")
     parser.add_argument("--preflight", action="store_true", help="check that everything works here, and train nothing")
     options = parser.parse_args(arguments)
     try:
         recipe = load_recipe(options.recipe)
-        config = changed(recipe.config, options.settings)
+        data = [] if options.data is None else [f"data={options.data}"]
+        config = changed(recipe.config, [*options.settings, *data])
         out = options.out or Path("runs") / recipe.name
         if options.preflight:
             return _preflight(recipe, config, out, options.resume)

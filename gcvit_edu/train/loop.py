@@ -37,7 +37,7 @@ def train_step(
         run: changed in place.
         network: run.model, perhaps compiled and wrapped for several processes.
         parts: images (B, 3, H, W) and labels (B,); this process's share of the batch.
-        rate: learning rate.
+        rate: learning rate; each group of the optimiser has its own share of it, lr_scale.
         config: of the run.
         place: this process.
 
@@ -70,7 +70,7 @@ def train_step(
             f"lower clip_norm={config.clip_norm:g}, or set amp=False"
         )
     for group in run.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["lr_scale"]
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
     if run.average is not None:
@@ -97,6 +97,7 @@ def train(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = Fals
         NonFiniteLoss: if the loss is infinite or not a number.
         OSError: if something cannot be written or read.
     """
+    config = recipe.complete(config)
     place = dist.start(config.device)
     try:
         with asked_to_stop() as asked:

@@ -59,7 +59,11 @@ def preflight(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = 
 
     Returns:
         The same lines in every process. "ok" means that the check passed on the pictures and steps that were tried.
+
+    Raises:
+        ValueError: where the config cannot be completed, for want of data or weights.
     """
+    config = recipe.complete(config)
     rank, world = dist.announced()
     lines = [_versions()]
     device = _check(lines, "device", lambda: _device(config))

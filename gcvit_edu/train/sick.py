@@ -91,8 +91,8 @@ def fall_ill(case: str, *, seed: int, epochs: int, pictures: int | None = None) 
 
     Returns:
         case, seed, epochs; loss and norm (of the gradient, before clipping), means over an eighth of an epoch each;
-        top1 after each epoch; repaired, the accuracy at the end without the bug, if it was there. A run that met a loss that
-        is not finite has the step at which it did, in died, and ends there.
+        top1 after each epoch; repaired, the accuracy at the end without the bug, if it was there. A run that met a
+        loss that is not finite has the step at which it did, in died, and ends there.
 
     Raises:
         ValueError: for an unknown case.

@@ -4,7 +4,7 @@ from gcvit_edu.maps.judge.baselines import centre_prior, contrast_map, random_ma
 from gcvit_edu.maps.judge.curves import area, blurred, brightest_first, deletion_and_insertion
 from gcvit_edu.maps.judge.estimate import Estimate, bootstrap
 from gcvit_edu.maps.judge.run import BASELINES, FIGURES, Scene, candidates, judge, single_scenes, summarise
-from gcvit_edu.maps.judge.sanity_tests import SANITY, changed_query, sanity, shuffled, untrained
+from gcvit_edu.maps.judge.sanity_tests import SANITY, sanity, untrained
 from gcvit_edu.maps.judge.scores import energy, pointing, rank_correlation
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "brightest_first",
     "candidates",
     "centre_prior",
-    "changed_query",
     "contrast_map",
     "deletion_and_insertion",
     "energy",
@@ -28,7 +27,6 @@ __all__ = [
     "random_map",
     "rank_correlation",
     "sanity",
-    "shuffled",
     "single_scenes",
     "summarise",
     "untrained",

@@ -1,34 +1,16 @@
 """Sanity tests of maps (after Adebayo et al. 2018): a map must change when what it claims to show changes."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gcvit_edu.ablation import changed_query, shuffled
 from gcvit_edu.maps.entry import attention_map
 from gcvit_edu.maps.judge.scores import rank_correlation
 from gcvit_edu.model import GCViT
 
 SANITY = ("random_weights", "shuffled_query", "others_query", "constant_image", "batch_mate")
-
-
-@contextmanager
-def changed_query(model: GCViT, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Within the context every stage's global query, (B, h, T, d), goes through a function first."""
-    hooks = [stage.query.register_forward_hook(lambda _, __, query: change(query)) for stage in model.stages]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def shuffled(query: Tensor, seed: int) -> Tensor:
-    """(B, h, T, d) -> the same: the cells change places at random, the same way for all images and heads."""
-    order = torch.randperm(query.shape[2], generator=torch.Generator().manual_seed(seed))
-    return query[:, :, order.to(query.device)]
 
 
 def untrained(model: GCViT, seed: int = 0) -> GCViT:

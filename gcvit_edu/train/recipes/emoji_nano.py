@@ -8,8 +8,12 @@ Hardware: one CPU core.
 from dataclasses import dataclass
 
 from PIL import Image
+from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
+from gcvit_edu.data import Emoji
+from gcvit_edu.data.augment import Augmented, OnRandomColour
+from gcvit_edu.data.emoji import on_colour
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.recipe import make_model as make_model
 from gcvit_edu.train.samples import Samples
@@ -23,10 +27,13 @@ class EmojiConfig(TrainConfig):
     Args:
         holdout: what training never sees: "emoji" for one fifth of the emoji,
             or a vendor's name for all its drawings.
+        vendors: whose drawings are trained on and held out; None for all. ("google", "twitter") with holdout="emoji"
+            keeps the held-out emoji from the weights in every style, and Fluent's style altogether.
         white: share of the training pictures that are on white, as all held-out ones are; the rest is on colours.
     """
 
     holdout: str = "emoji"
+    vendors: tuple[str, ...] | None = None
     white: float = 0.5
 
     def __post_init__(self) -> None:
@@ -59,13 +66,17 @@ CONFIG = EmojiConfig(
 
 def make_data(config: EmojiConfig) -> tuple[Samples, Samples]:
     """The training set on random colours, augmented, and the held-out set on white."""
-    from gcvit_edu.data import Emoji
-    from gcvit_edu.data.augment import Augmented, OnRandomColour
-    from gcvit_edu.data.emoji import on_colour
+    drawings = {split: Emoji(split, holdout=config.holdout, vendors=config.vendors) for split in ("train", "test")}
+    return augmented(drawings["train"], config), on_white(drawings["test"], config)
 
-    train = v2.Compose([OnRandomColour(config.white), train_transform(config)])
-    held_out = v2.Compose([v2.Lambda(on_colour, Image.Image), validation_transform(config)])
-    return (
-        Augmented(Emoji("train", holdout=config.holdout), train, seed=config.seed),
-        Augmented(Emoji("test", holdout=config.holdout), held_out, seed=config.seed),
-    )
+
+def augmented(drawings: Dataset[tuple[Image.Image, int]], config: EmojiConfig) -> Augmented:
+    """Drawings as training sees them."""
+    transform = v2.Compose([OnRandomColour(config.white), train_transform(config)])
+    return Augmented(drawings, transform, seed=config.seed)
+
+
+def on_white(drawings: Dataset[tuple[Image.Image, int]], config: EmojiConfig) -> Augmented:
+    """Drawings as they are judged: on white, nothing random."""
+    transform = v2.Compose([v2.Lambda(on_colour, Image.Image), validation_transform(config)])
+    return Augmented(drawings, transform, seed=config.seed)
