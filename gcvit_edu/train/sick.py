@@ -30,11 +30,11 @@ HEALTHY = TrainConfig(num_classes=13, image_size=32, batch_size=32, lr=1e-3, dev
 WARMUP = 1  # epoch
 CASES: dict[str, dict[str, float]] = {
     "healthy": {},
-    "rate too high": {"rate": 30.0},
+    "30 times the rate": {"rate": 30.0},
     "no warm-up": {"warmup": 0.0},
-    "high rate, warm-up": {"rate": 5.0},
-    "high rate, no warm-up": {"rate": 5.0, "warmup": 0.0},
-    "query of the wrong image": {"wrong": True},
+    "5 times the rate": {"rate": 5.0},
+    "5 times, no warm-up": {"rate": 5.0, "warmup": 0.0},
+    "wrong query": {"wrong": True},
 }
 POINTS = 8  # of the curve, in an epoch
 
