@@ -187,3 +187,17 @@ def test_seeds_show_every_run_and_their_mean() -> None:
     assert list(mean.get_ydata()) == [2.0, 2.0]
     assert more.get_xdata()[0] > runs.get_xdata()[0]  # side by side
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["weights", "average", "other"]
+
+
+def test_points_of_a_family_are_joined_and_others_stand_apart() -> None:
+    viz.points({"b": (2.0, 5.0), "a": (1.0, 7.0), "x": (3.0, 6.0)}, labels=("speed", "top-1"), others=("x",))
+    ax = plt.gca()
+    family, other = ax.lines
+    assert list(family.get_xdata()) == [1.0, 2.0]  # from left to right
+    assert family.get_linestyle() == "-"
+    assert list(other.get_ydata()) == [6.0]
+    assert [text.get_text() for text in ax.texts] == ["b", "a", "x"]
+    viz.points({"b": (2.0, 5.0)}, labels=("", ""), joined=False)
+    assert plt.gca().lines[0].get_linestyle() == "None"
+    with pytest.raises(ValueError, match="no point for 'y'"):
+        viz.points({"b": (2.0, 5.0)}, labels=("", ""), others=("y",))

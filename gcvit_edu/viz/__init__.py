@@ -16,6 +16,7 @@ from gcvit_edu.viz.photos import (
     pictures,
     windows_on_photo,
 )
+from gcvit_edu.viz.points import points
 from gcvit_edu.viz.results import confusion, seeds
 from gcvit_edu.viz.sizes import cells_on_photo, padding_on_photo
 from gcvit_edu.viz.style import GLOBAL, GREY, LOCAL, PINK
@@ -41,6 +42,7 @@ __all__ = [
     "number_grids",
     "padding_on_photo",
     "pictures",
+    "points",
     "seeds",
     "windows_on_photo",
 ]

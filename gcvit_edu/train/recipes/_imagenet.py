@@ -1,4 +1,6 @@
-"""What the ImageNet recipes share. Nothing here was run on a GPU by this project: the numbers are choices with reasons.
+"""What the ImageNet recipes share. No run on ImageNet was made by this project: the numbers are choices with reasons.
+
+Steps of four variants were timed on one GPU, on random pictures (data/runs/gpu_speed.jsonl).
 
 Sources: "released" is NVIDIA's public training script with its configs, "text" what the paper and its repository say.
 A dash means that we do not know.

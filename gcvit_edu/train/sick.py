@@ -1,0 +1,163 @@
+"""Sick runs, made on purpose, to know their curves: python -m gcvit_edu.train.sick --help.
+
+All train nano on the emoji at 32 pixels, plain and on white, through the package's train_step. Each ill run differs
+from the healthy one in one thing only.
+"""
+
+import argparse
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gcvit_edu.attention import GlobalWindowAttention, attend
+from gcvit_edu.data import Emoji, crop_to, normalize, on_colour
+from gcvit_edu.files import data_folder
+from gcvit_edu.train.checkpoint import write_atomically
+from gcvit_edu.train.config import TrainConfig
+from gcvit_edu.train.dist import Place
+from gcvit_edu.train.epoch import NonFiniteLoss
+from gcvit_edu.train.loop import train_step
+from gcvit_edu.train.optim import learning_rate
+from gcvit_edu.train.recipe import make_model
+from gcvit_edu.train.run import begin, seed_process
+
+HEALTHY = TrainConfig(num_classes=13, image_size=32, batch_size=32, lr=1e-3, device="cpu", channels_last=False)
+WARMUP = 1  # epoch
+CASES: dict[str, dict[str, float]] = {
+    "healthy": {},
+    "30 times the rate": {"rate": 30.0},
+    "no warm-up": {"warmup": 0.0},
+    "5 times the rate": {"rate": 5.0},
+    "5 times, no warm-up": {"rate": 5.0, "warmup": 0.0},
+    "wrong query": {"wrong": True},
+}
+POINTS = 8  # of the curve, in an epoch
+
+
+def attend_to_the_wrong_query(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = None) -> Tensor:
+    """Attend with queries tiled image by image, where the windows lie image by image: 0, 1, 0, 1 for 0, 0, 1, 1.
+
+    The bug that NVIDIA's code and timm's had: with one image nothing is wrong, with more a window asks with the
+    query of another image. See attend for the shapes.
+    """
+    return attend(q.repeat(k.shape[0] // q.shape[0], 1, 1, 1), k, v, bias, real)
+
+
+def with_wrong_query(model: nn.Module) -> nn.Module:
+    """The model, now with the bug in all its global blocks."""
+    for module in model.modules():
+        if isinstance(module, GlobalWindowAttention):
+            module.attend = attend_to_the_wrong_query
+    return model
+
+
+def repaired(model: nn.Module) -> nn.Module:
+    """The same model without the bug: what it answers to one picture at a time, where the bug does nothing."""
+    for module in model.modules():
+        if isinstance(module, GlobalWindowAttention):
+            vars(module).pop("attend", None)
+    return model
+
+
+def plain_emoji(split: str, size: int) -> tuple[Tensor, Tensor]:
+    """All drawings of a split on white: (n, 3, size, size), and their labels (n,)."""
+    emoji = Emoji(split)
+    pictures = [normalize(crop_to(on_colour(image), size)) for image, _ in emoji]
+    return torch.cat(pictures), torch.tensor([drawing.label for drawing in emoji.drawings])
+
+
+@torch.no_grad()
+def share_right(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Top-1 accuracy."""
+    model.eval()
+    guesses = torch.cat([model(part).argmax(1) for part in images.split(HEALTHY.batch_size)])
+    model.train()
+    return (guesses == labels).double().mean().item()
+
+
+def fall_ill(case: str, *, seed: int, epochs: int, pictures: int | None = None) -> dict[str, Any]:
+    """Train one case -> a line of the log.
+
+    Args:
+        case: one of CASES.
+        seed: of the weights and of the order.
+        epochs: passes over the training pictures.
+        pictures: take only so many of each set; None takes all.
+
+    Returns:
+        case, seed, epochs; loss and norm (of the gradient, before clipping), means over an eighth of an epoch each;
+        top1 after each epoch; repaired, the accuracy at the end without the bug, if it was there. A run that met a
+        loss that is not finite has the step at which it did, in died, and ends there.
+
+    Raises:
+        ValueError: for an unknown case.
+    """
+    if case not in CASES:
+        raise ValueError(f"there is no case {case!r}; there are {', '.join(CASES)}")
+    changes = CASES[case]
+    (images, labels), held_out = (
+        tuple(values[:pictures] for values in plain_emoji(split, HEALTHY.image_size)) for split in ("train", "test")
+    )
+    seed_process(seed, 0)
+    run = begin(make_model, HEALTHY, torch.device("cpu"))
+    if changes.get("wrong"):
+        with_wrong_query(run.model)
+    run.model.train()
+    per_epoch = len(images) // HEALTHY.batch_size
+    plan = {
+        "total": epochs * per_epoch,
+        "warmup": round(changes.get("warmup", WARMUP) * per_epoch),
+        "first": HEALTHY.lr_first,
+        "peak": HEALTHY.lr * changes.get("rate", 1.0),
+        "last": HEALTHY.lr_last,
+    }
+    line: dict[str, Any] = {"case": case, "seed": seed, "epochs": epochs, "loss": [], "norm": [], "top1": []}
+    place = Place(0, 1, torch.device("cpu"))
+    losses, norms = [], []
+    for _ in range(epochs):
+        order = torch.randperm(len(images)).split(HEALTHY.batch_size)[:per_epoch]
+        for number, batch in enumerate(order, start=1):
+            try:
+                rate = learning_rate(run.step, **plan)
+                loss, norm = train_step(run, run.model, [(images[batch], labels[batch])], rate, HEALTHY, place)
+            except NonFiniteLoss:
+                return line | {"died": run.step + 1}
+            losses.append(loss.item())
+            norms.append(norm.item())
+            if number * POINTS // per_epoch > (number - 1) * POINTS // per_epoch:
+                for key, values in (("loss", losses), ("norm", norms)):
+                    line[key].append(round(sum(values) / len(values), 4))
+                    values.clear()
+        line["top1"].append(round(share_right(run.model, *held_out), 4))
+    return line | {"repaired": round(share_right(repaired(run.model), *held_out), 4)}
+
+
+def read_sick(path: Path | None = None) -> list[dict[str, Any]]:
+    """The lines of a file that main wrote; None for the one in data/runs."""
+    path = path or data_folder("runs") / "sick.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run all cases; lines that the file has already are not run again."""
+    parser = argparse.ArgumentParser(prog="python -m gcvit_edu.train.sick", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="file of JSON lines, one for each run")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=1)
+    options = parser.parse_args(arguments)
+    lines = read_sick(options.out) if options.out.exists() else []
+    done = {(line["case"], line["seed"], line["epochs"]) for line in lines}
+    for seed, case in itertools.product(range(options.seeds), CASES):
+        if (case, seed, options.epochs) not in done:
+            lines.append(fall_ill(case, seed=seed, epochs=options.epochs))
+            print(json.dumps(lines[-1]), flush=True)
+            write_atomically(options.out, "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+
+if __name__ == "__main__":
+    main()

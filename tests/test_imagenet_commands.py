@@ -1,0 +1,162 @@
+"""Every command that chapter 13 prints is run as it is printed, over a miniature of ImageNet."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from _imagenet import make_tree
+from _project import BOOK, PACKAGE, read_notebook
+
+from gcvit_edu.data.prepare import main as prepare
+
+CHAPTER = read_notebook(BOOK / "13_imagenet.ipynb")
+TEXT = "\n\n".join(cell.source for cell in CHAPTER.cells if cell.cell_type == "markdown")
+EXAMPLES = PACKAGE / "train" / "examples"
+SMALL = ["model=nano", "image_size=32", "epochs=1", "warmup_epochs=0", "workers=0", "device=cpu"]
+SMALL += ["log_every=1"]
+TINY = ["model=nano", "image_size=32", "batch_size=4", "device=cpu"]
+# What makes a command small, by module; what it prints stays as it is.
+SMALLER: dict[str, list[str]] = {
+    "gcvit_edu.data.prepare": [],
+    "gcvit_edu.data.speed": ["--size", "32", "--rounds", "1"],
+    "gcvit_edu.train": ["--set", *SMALL],
+    "gcvit_edu.train.cost": [],
+    "gcvit_edu.train.sick": ["--epochs", "1"],
+    "gcvit_edu.train.throughput": ["--rounds", "1", "--set", *TINY],
+}
+
+
+def commands(text: str) -> list[str]:
+    """The lines of console blocks, and the commands between backticks."""
+    blocks = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.strip().splitlines()]
+    return lines + re.findall(r"`(python -m [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+def module_of(command: str) -> str:
+    found = re.search(r"-m (gcvit_edu[\w.]*)|slurm\.sh|two_machines\.sh", command)
+    assert found, f"what does {command!r} run?"
+    return found[1] or "gcvit_edu.train"
+
+
+PRINTED = sorted(set(commands(TEXT)))
+RUN_HERE = [line for line in PRINTED if line.startswith("python ")]
+STARTED = [line for line in PRINTED if not line.startswith("python ")]
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """{name in a command: folder}."""
+    folder = tmp_path_factory.mktemp("roots")
+    found = {"IMAGENET": make_tree(folder / "all", train=1)}
+    for classes in (10, 100):
+        found[f"IMAGENET{classes}"] = make_tree(folder / str(classes), classes=classes, train=2)
+    for split in ("train", "val"):
+        assert prepare([str(found["IMAGENET"]), "--out", str(folder / "shards"), "--split", split]) == 0
+    return found | {"SHARDS": folder / "shards"}
+
+
+def words_of(command: str, roots: dict[str, Path]) -> list[str]:
+    return [re.sub(r"(?<!\w)[A-Z]{4,}\d*(?!\w)", lambda m: str(roots.get(m[0], m[0])), w) for w in shlex.split(command)]
+
+
+def batch_for(command: str) -> list[str]:
+    """As many pictures as there are, at most; several processes share them."""
+    return ["batch_size=20" if re.search(r"imagenette|imagenet100", command) else "batch_size=200"]
+
+
+def test_what_is_printed_is_found() -> None:
+    assert len(RUN_HERE) >= 12
+    assert [line.split()[0] for line in STARTED] == ["FIRST=10.0.0.1", "sbatch", "torchrun"]
+    assert {module_of(line) for line in PRINTED} == set(SMALLER)
+    assert commands("```console\na b\nc\n```\nand `python -m x`, `y`") == ["a b", "c", "python -m x"]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("command", RUN_HERE)
+def test_a_command_runs_as_printed(
+    command: str, roots: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_pictures: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = module_of(command)
+    words = words_of(command, roots)
+    words = words[words.index("-m") + 2 :]
+    if module == "gcvit_edu.train" and words[0] != "emoji_nano":
+        words += ["--set", *batch_for(command)]
+    if "--workers" in words:  # of the preparation
+        words[words.index("--workers") + 1] = "2"
+    if module == "gcvit_edu.data.prepare" and "--verify" not in words:
+        words[words.index("--out") + 1] = str(tmp_path / "new")
+    monkeypatch.setattr(torch, "compile", lambda network: network)  # needs a compiler of C++, and minutes
+    run: Callable[[list[str]], object] = main_of(module)
+    try:
+        code = run([*words, *SMALLER[module]])
+    except SystemExit as stopped:
+        code = stopped.code
+    assert not isinstance(code, int) or code == 0
+
+
+def main_of(module: str) -> Callable[[list[str]], object]:
+    name = f"{module}.__main__" if module == "gcvit_edu.train" else module
+    return import_module(name).main
+
+
+@pytest.fixture
+def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the emoji, 200 to train on and to validate; the commands are the same for all."""
+    from gcvit_edu.data import Emoji
+    from gcvit_edu.train import sick
+
+    whole = Emoji.__init__
+
+    def few(self: Emoji, *arguments: object, **options: object) -> None:
+        whole(self, *arguments, **options)
+        self.drawings = self.drawings[:: max(1, len(self.drawings) // 200)]
+
+    monkeypatch.setattr(Emoji, "__init__", few)
+    monkeypatch.setattr(sick, "CASES", {name: sick.CASES[name] for name in ("healthy", "wrong query")})
+
+
+def started(command: str, roots: dict[str, Path], folder: Path) -> list[str]:
+    """What a script or torchrun would start python with, after stand-ins took the place of SLURM and Python."""
+    for name, text in {
+        "python": f'printf "%s\\n" "$@" > {folder}/python.txt',
+        "srun": '"${@:2}"',  # after --kill-on-bad-exit=1
+        "scontrol": "echo one",
+        "sbatch": f'bash {EXAMPLES}/"$1" "${{@:2}}"',
+        "torchrun": 'python -m torch.distributed.run "$@"',
+    }.items():
+        (folder / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+        (folder / name).chmod(0o755)
+    slurm = {"SLURM_JOB_NODELIST": "one", "SLURM_JOB_ID": "7", "SLURM_JOB_NUM_NODES": "1"}
+    line = shlex.join(words_of(command, roots)).replace("two_machines.sh", f"{EXAMPLES}/two_machines.sh")
+    path = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "-c", line], env={**os.environ, **slurm, **path}, cwd=folder, check=True)
+    return (folder / "python.txt").read_text().splitlines()
+
+
+@pytest.mark.parametrize("command", STARTED)
+def test_what_starts_processes_starts_the_run(command: str, roots: dict[str, Path], tmp_path: Path) -> None:
+    """The training command that arrives there runs; torchrun's own for real, with two processes."""
+    words = started(command, roots, tmp_path)
+    assert words[:2] == ["-m", "torch.distributed.run"]
+    own = words.index("gcvit_edu.train") - 1
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    smaller = ["--set", *SMALL, *batch_for(command)]
+    if not command.startswith("torchrun"):
+        launch = []
+    out = tmp_path / "out"
+    training = [*words[own:], "--out", str(out), *smaller]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *launch, *training], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (out / "final.safetensors").is_file()
