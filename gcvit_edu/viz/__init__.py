@@ -5,6 +5,8 @@ Each function draws with pyplot and leaves the figure current, as a notebook sho
 
 from gcvit_edu.viz.bar_panels import bar_panels
 from gcvit_edu.viz.charts import bars, curves
+from gcvit_edu.viz.interval_curves import interval_curves
+from gcvit_edu.viz.intervals import intervals
 from gcvit_edu.viz.matrices import number_grids
 from gcvit_edu.viz.photos import (
     attention_on_photo,
@@ -32,6 +34,8 @@ __all__ = [
     "confusion",
     "curves",
     "fields_on_photo",
+    "interval_curves",
+    "intervals",
     "learning_curves",
     "local_and_global",
     "maps",
