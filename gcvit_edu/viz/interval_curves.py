@@ -20,7 +20,7 @@ def interval_curves(
     Args:
         x: where the values stand.
         series: by title of the panel, and within by the name of the line: mean, lower and upper end at each x. All
-            panels have the same lines; the first one has the legend.
+            panels have the same lines, which a legend above them names.
         labels: of the x and y axes, with units.
         columns: panels in a row.
         panel_height: in inches.
@@ -40,4 +40,5 @@ def interval_curves(
             ax.set_ylabel(labels[1])
         if number >= len(series) - columns:
             ax.set_xlabel(labels[0])
-    axes[0].legend(fontsize=8.5)
+    figure = axes[0].figure
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
