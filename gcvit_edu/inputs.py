@@ -1,5 +1,7 @@
 """Refusing what cannot be a batch of images."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ def check_image(image: Tensor, config: GCViTConfig) -> None:
 
     Raises:
         ValueError: for a wrong number of dimensions or channels, a size below 32 pixels,
-            integers, or values as large as those of an image from 0 to 255.
+            integers, infinite values, or values as large as those of an image from 0 to 255.
     """
     shape = tuple(image.shape)
     if image.ndim != 4 or shape[1] != config.in_chans:
@@ -30,6 +32,8 @@ def check_image(image: Tensor, config: GCViTConfig) -> None:
             "divide by the standard deviation"
         )
     largest = _largest(image) if config.in_chans == 3 else 0.0
+    if largest == math.inf:
+        raise ValueError("the image holds infinite values; look for a division by zero where it was normalised")
     if largest > 100:  # normalised colours stay below 3; nothing but an image from 0 to 255 comes here
         raise ValueError(
             f"the image holds values up to {largest:.0f}, so it is not normalised; divide by 255, "

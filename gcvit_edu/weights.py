@@ -183,13 +183,25 @@ def shipped_weights() -> dict[str, dict[str, Any]]:
 
 
 def load_weights(model: nn.Module, path_or_name: str | Path, *, sha256: str | None = None) -> None:
-    """Load weights into a GC ViT, from a file or by name: one that is shipped, or a variant that timm can download.
-
-    Files are .safetensors, or .pth, .pt and .pth.tar read without running any code they hold.
-    The model is touched only once everything has been checked.
+    """Load weights into a GC ViT, in any form that read_weights reads; nothing changes before all is checked.
 
     Args:
         model: a GCViT; its image size may differ from that of the weights.
+        path_or_name: as for read_weights.
+        sha256: as for read_weights.
+
+    Raises:
+        ValueError: for weights that do not fit. And what read_weights raises.
+    """
+    model.load_state_dict(convert_state_dict(read_weights(path_or_name, sha256=sha256), model))
+
+
+def read_weights(path_or_name: str | Path, *, sha256: str | None = None) -> dict[str, Tensor]:
+    """A state dict in our layout, from a file or by name: one that is shipped, or a variant that timm can download.
+
+    NVIDIA's licence is printed with theirs. Files are .safetensors, or .pth, .pt and .pth.tar, whose code is not run.
+
+    Args:
         path_or_name: a file; or one of shipped_weights(), which need no network; or one of xxtiny, xtiny, tiny,
             small, base.
         sha256: expected SHA-256 of the file, or its first digits. Without it, the digits in the name of a file
@@ -197,7 +209,7 @@ def load_weights(model: nn.Module, path_or_name: str | Path, *, sha256: str | No
 
     Raises:
         FileNotFoundError: if there is no such file and no such name.
-        ValueError: for another kind of file, a wrong SHA-256, or weights that do not fit.
+        ValueError: for another kind of file, one that is damaged, or a wrong SHA-256.
         ConnectionError: if a download fails, or arrives damaged.
     """
     if path_or_name in shipped_weights():
@@ -207,7 +219,7 @@ def load_weights(model: nn.Module, path_or_name: str | Path, *, sha256: str | No
     state_dict = _download(str(path_or_name)) if named else _read(Path(path_or_name), sha256)
     if named or "nvidia" in Path(path_or_name).name.lower() or _layout(list(state_dict)) == "NVIDIA":
         _print_licence_once()
-    model.load_state_dict(convert_state_dict(state_dict, model))
+    return convert_state_dict(state_dict)
 
 
 def _read(path: Path, sha256: str | None) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from _mutants_imagenet import IMAGENET
 from _mutants_maps import MAPS
 from _mutants_train import TRAINING
 
@@ -386,7 +387,7 @@ EXPLORER = [
 ]
 
 MUTANTS = (
-    *(mutant for file, tests, *named in (*TRAINING, *MAPS) for mutant in changes(file, tests, *named)),
+    *(mutant for file, tests, *named in (*TRAINING, *IMAGENET, *MAPS) for mutant in changes(file, tests, *named)),
     *WINDOWS,
     *POSITION,
     *ATTENTION,

@@ -141,7 +141,7 @@ OF_THE_JUDGE = (
         ("unknown-values", "if not math.isnan(value)", "if True"),
     ),
     (
-        "gcvit_edu/maps/judge/sanity_tests.py",
+        "gcvit_edu/ablation.py",
         "test_maps_judge.py::test_a_changed_query_reaches_every_stage_and_goes_again",
         ("cells-that-change-places", "query[:, :, order.to(query.device)]", "query"),
         ("query-that-stays-changed", "            hook.remove()", "            pass"),
@@ -191,4 +191,54 @@ OF_THE_JUDGE = (
     ),
 )
 
-MAPS = (*OF_MAPS, *OF_THE_JUDGE)
+OF_ABLATION = (
+    (
+        "gcvit_edu/ablation.py",
+        "test_ablation.py::test_shifted_windows_are_those_of_torchvision",
+        ("shift-of-the-map", "x.roll((-shift, -shift), (1, 2))", "x.roll((shift, shift), (1, 2))"),
+        ("shift-that-is-not-undone", ".roll((shift, shift), (1, 2))", ""),
+        ("tokens-that-are-apart", "cut[:, :, None] != cut[:, None, :]", "cut[:, :, None] > cut[:, None, :]"),
+        (
+            "parts-of-a-rolled-side",
+            "3 * parts(height)[:, None] + parts(width)",
+            "parts(height)[:, None] + parts(width)",
+        ),
+    ),
+    (
+        "gcvit_edu/ablation.py",
+        "test_ablation.py::test_a_map_of_one_window_is_not_shifted",
+        ("shift-of-one-window", "== (self.window, self.window)", "== (0, 0)"),
+    ),
+    (
+        "gcvit_edu/ablation.py",
+        "test_ablation.py::test_a_mixer_says_what_each_block_does",
+        ("blocks-that-ask", "stage.blocks[1::2]", "stage.blocks"),
+        ("blocks-that-also-ask", "stage.blocks[::2]", "stage.blocks[2::2]"),
+    ),
+    (
+        "gcvit_edu/ablation.py",
+        "test_ablation.py::test_noise_has_the_mean_and_deviation_of_each_channel",
+        ("noise-of-one-deviation", "dim=(0, 2), correction", "dim=(0, 2, 3), correction"),
+    ),
+    (
+        "gcvit_edu/ablation.py",
+        "test_ablation.py::test_a_query_is_changed_in_the_stages_asked_for_and_only_within_the_context",
+        ("stages-whose-query-changes", "else stages", "else range(len(model.stages))"),
+    ),
+    (
+        "gcvit_edu/train/ablations.py",
+        "test_train_ablations.py::test_together_is_as_alone",
+        (
+            "weights-of-another-network",
+            "quick[name] = _quick(networks[name]",
+            "quick[name] = _quick(next(iter(networks.values()))",
+        ),
+    ),
+    (
+        "gcvit_edu/train/ablations.py",
+        "test_train_ablations.py::test_scores_of_changed_queries",
+        ("change-of-a-loop", "lambda query, change=change: change(query, 0)", "lambda query: query"),
+    ),
+)
+
+MAPS = (*OF_MAPS, *OF_THE_JUDGE, *OF_ABLATION)

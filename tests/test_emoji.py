@@ -141,6 +141,22 @@ def test_a_vendor_can_be_held_out(vendor: str) -> None:
     assert len(train) + len(test) == 3666
 
 
+def test_vendors_can_be_chosen() -> None:
+    for split in ("train", "test"):
+        every = Emoji(split).drawings
+        for vendors in (["google", "twitter"], ["fluent"]):
+            assert Emoji(split, vendors=vendors).drawings == [one for one in every if one.vendor in vendors]
+    assert {one.vendor for one in Emoji("train", holdout="google", vendors=["fluent"]).drawings} == {"fluent"}
+
+
+def test_other_vendors_are_refused() -> None:
+    with pytest.raises(ValueError, match="no vendor is called 'apple'; there are google, twitter, fluent"):
+        Emoji("train", vendors=["google", "apple"])
+    for vendors in ([], ["google"]):
+        with pytest.raises(ValueError, match=r"has no drawing in the split 'train' of holdout='google'; name other"):
+            Emoji("train", holdout="google", vendors=vendors)
+
+
 def test_other_splits_are_refused() -> None:
     with pytest.raises(ValueError, match="no split 'val' of the emoji; take 'train' or 'test'"):
         Emoji("val")

@@ -223,6 +223,7 @@ REFUSALS = [
     (torch.zeros(1, 3, 64, 16), ["64x16", "32 or more"]),
     (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), ["torch.uint8", "divide by 255"]),
     (torch.full((1, 3, 64, 64), 255.0), ["up to 255", "divide by 255"]),
+    (torch.full((1, 3, 64, 64), float("inf")), ["infinite values", "division by zero"]),
 ]
 
 

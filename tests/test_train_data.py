@@ -1,5 +1,6 @@
 """What a run is fed: order, shares, batches, transforms, validation, and bad input."""
 
+import io
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -7,12 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from _recipe_stripes import CONFIG, Stripes, make_model
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Subset
+from torchvision.transforms import v2
 
+from gcvit_edu.data.encoded import EncodedImage
 from gcvit_edu.data.folder import BadImage, Folder
+from gcvit_edu.data.photos import load_photo
 from gcvit_edu.train import Place, evaluate
 from gcvit_edu.train.bad_images import readable
 from gcvit_edu.train.sampler import Parts, order_of, share_of, steps_of
@@ -156,6 +160,32 @@ def test_each_augmentation_is_used_and_follows_the_generator(changes: dict) -> N
     assert torch.equal(augmented(1, **changes), augmented(1, **changes))
 
 
+@pytest.mark.parametrize("policy", [None, v2.Lambda(ImageOps.invert, Image.Image)], ids=["none", "inverted"])
+@pytest.mark.parametrize("ops", [0, 2])
+def test_a_stored_picture_becomes_the_same_tensor(policy: nn.Module | None, ops: int) -> None:
+    """The same chance and the same pixels within rounding, which one operation of RandAugment may enlarge."""
+    file = io.BytesIO()
+    load_photo("coffee").resize((60, 40)).save(file, "JPEG")
+    stored = EncodedImage("it", file.getvalue())
+    config = replace(CONFIG, image_size=32, crop_scale=(0.6, 1.0), flip=0.5, randaugment_ops=ops, erasing=0.5)
+    errors = []
+    for seed in range(12):
+        results = []
+        for item, options in ((stored, {"stored": True}), (stored.decode(), {})):
+            torch.manual_seed(seed)
+            image, label = train_transform(config, policy, **options)(item, 7)
+            assert (image.shape, image.dtype, label) == ((3, 32, 32), torch.float32, 7)
+            results.append(denormalize(image))
+        errors.append((results[0] - results[1]).abs().mean().item())
+    assert sorted(errors)[8] < 0.01
+    assert max(errors) < (0.2 if ops else 0.01)
+    still, moved = (
+        validation_transform(config, **options)(item)
+        for item, options in ((stored, {"stored": True}), (stored.decode(), {}))
+    )
+    assert torch.equal(still, moved)
+
+
 def test_a_stronger_randaugment_changes_more() -> None:
     distances = {
         strength: sum(
@@ -209,6 +239,36 @@ def spoil(root: Path) -> Folder:
     cut.write_bytes(cut.read_bytes()[:200])
     (root / "dogs" / "2.png").write_text("not a picture")
     return folder
+
+
+def test_a_folder_is_parted_class_by_class_and_the_same_anywhere(tmp_path: Path) -> None:
+    for place in ("here", "there"):
+        for name, number in (("cats", 10), ("dogs", 4), ("two", 2)):
+            (tmp_path / place / name).mkdir(parents=True)
+            for index in range(number):
+                (tmp_path / place / name / f"{index}.png").touch()
+    folder = Folder(tmp_path / "here")
+    parts = folder.parted(0.2)
+    assert sorted(file for part in parts for file in part.files) == folder.files
+    assert [Counter(label for _, label in part.files) for part in parts] == [{0: 8, 1: 3, 2: 1}, {0: 2, 1: 1, 2: 1}]
+    assert all(part.classes == ["cats", "dogs", "two"] for part in parts)
+    elsewhere = Folder(tmp_path / "there").parted(0.2)
+    assert [path.name for path, _ in elsewhere[1].files] == [path.name for path, _ in parts[1].files]
+    before = {path.name for path, label in parts[1].files if label == 0}
+    (tmp_path / "here" / "cats" / "new.png").touch()
+    after = {path.name for path, label in Folder(tmp_path / "here").parted(0.2)[1].files if label == 0}
+    assert len(after & before) >= len(before) - 1  # a new picture moves one at most
+    assert {len(folder.parted(share)[1].files) for share in (0.01, 0.99)} == {3, 13}
+
+
+def test_what_cannot_be_parted_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cats").mkdir()
+    (tmp_path / "cats" / "only.png").touch()
+    with pytest.raises(ValueError, match=r"the class cats has one picture \(.*only.png\), which cannot be parted; add"):
+        Folder(tmp_path).parted(0.2)
+    for share in (0.0, 1.0):
+        with pytest.raises(ValueError, match=rf"share={share} must be above 0 and below 1, such as 0.2"):
+            Folder(tmp_path).parted(share)
 
 
 def test_bad_pictures_are_named(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gcvit_edu.train import load_recipe
+from gcvit_edu.train import changed, load_recipe
 from gcvit_edu.train.samples import attribute_of, check_classes
 
 pytest.importorskip("gcvit_edu.data.augment")
@@ -35,6 +35,17 @@ def test_emoji_nano_has_held_out_emoji_on_white_and_others_augmented() -> None:
     )  # 1, less the mean, over the deviation
     vendors = recipe.make_data(replace(recipe.config, holdout="twitter"))
     assert {drawing.vendor for drawing in attribute_of(vendors[1], "drawings")} == {"twitter"}
+
+
+def test_emoji_nano_can_leave_vendors_out() -> None:
+    recipe = load_recipe("emoji_nano")
+    config = changed(recipe.config, ['vendors=["google", "twitter"]'])
+    for samples in recipe.make_data(config):
+        assert {drawing.vendor for drawing in attribute_of(samples, "drawings")} == {"google", "twitter"}
+
+
+def test_a_recipe_that_completes_nothing_keeps_its_config() -> None:
+    assert load_recipe("emoji_nano").complete(EMOJI) is EMOJI
 
 
 def test_emoji_nano_refuses_a_share_of_white_that_is_none() -> None:

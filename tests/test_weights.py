@@ -15,7 +15,7 @@ from torch import Tensor
 import gcvit_edu.weights
 from gcvit_edu.config import GCViTConfig
 from gcvit_edu.model import GCViT
-from gcvit_edu.weights import NVIDIA_LICENCE, convert_state_dict, load_weights
+from gcvit_edu.weights import NVIDIA_LICENCE, convert_state_dict, load_weights, read_weights
 from gcvit_edu.zoo import create_model
 
 
@@ -245,6 +245,13 @@ def test_files_that_load(
     assert capsys.readouterr().out.strip() == NVIDIA_LICENCE
     load_weights(model, str(tmp_path / name))
     assert capsys.readouterr().out == ""
+
+
+def test_weights_can_be_read_without_a_model(model: GCViT, nvidia: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save(nvidia, tmp_path / "theirs.pth")
+    found = read_weights(tmp_path / "theirs.pth")
+    assert found.keys() == model.state_dict().keys()
+    assert all(torch.equal(value, found[key]) for key, value in convert_state_dict(nvidia).items())
 
 
 def test_our_own_files_carry_no_licence_of_nvidia(

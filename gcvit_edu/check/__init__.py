@@ -4,7 +4,7 @@ from gcvit_edu.check import ch05
 ch05.merge(my_function)
 """
 
-from gcvit_edu.check import ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch12
+from gcvit_edu.check import ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch12, ch14
 from gcvit_edu.check.proof import proof_card
 from gcvit_edu.check.verdict import Verdict
 
@@ -21,5 +21,6 @@ __all__ = [
     "ch09",
     "ch10",
     "ch12",
+    "ch14",
     "proof_card",
 ]

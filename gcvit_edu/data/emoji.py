@@ -64,33 +64,47 @@ class Emoji(Dataset[tuple[Image.Image, int]]):
 
     Two splits are made in the same way everywhere. holdout="emoji" tests on one fifth of the emoji, in all their
     drawings, so that no tested emoji was seen in another style. A vendor's name tests on all drawings of that
-    vendor and trains on the others', so that every tested style is new.
+    vendor and trains on the others', of the same emoji, so that every tested style is new and no tested emoji is.
+    Where both must be new, hold out emoji and choose vendors: train on the training emoji of some, test on the
+    held-out emoji of another.
 
     Args:
         split: "train" or "test".
         holdout: "emoji", or one of emoji_vendors().
+        vendors: whose drawings to take; None for all.
 
     Attributes:
         classes: names of the classes, in the order of the labels.
         drawings: what is at each index.
 
     Raises:
-        ValueError: for another split or holdout.
+        ValueError: for another split, holdout or vendor, and if no drawing is left.
     """
 
-    def __init__(self, split: Literal["train", "test"], *, holdout: str = "emoji") -> None:
+    def __init__(
+        self, split: Literal["train", "test"], *, holdout: str = "emoji", vendors: Sequence[str] | None = None
+    ) -> None:
         if split not in ("train", "test"):
             raise ValueError(f"there is no split {split!r} of the emoji; take 'train' or 'test'")
         if holdout not in ("emoji", *emoji_vendors()):
             known = ", ".join(emoji_vendors())
             raise ValueError(f"{holdout!r} cannot be held out; take 'emoji' or the name of a vendor: {known}")
+        for vendor in vendors or ():
+            if vendor not in emoji_vendors():
+                raise ValueError(f"no vendor is called {vendor!r}; there are {', '.join(emoji_vendors())}")
         self.classes = emoji_classes()
         self.drawings = [
             Drawing(entry["code"], entry["name"], self.classes.index(entry["class"]), vendor)
             for entry in _manifest()["emoji"]
             for vendor in entry["vendors"]
             if (entry["split"] == "test" if holdout == "emoji" else vendor == holdout) == (split == "test")
+            and (vendors is None or vendor in vendors)
         ]
+        if not self.drawings:
+            raise ValueError(
+                f"vendors={list(vendors or ())} has no drawing in the split {split!r} of holdout={holdout!r}; "
+                "name other vendors, or None for all"
+            )
 
     def __len__(self) -> int:
         return len(self.drawings)

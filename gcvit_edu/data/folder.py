@@ -1,6 +1,9 @@
 """Your own pictures: one folder for each class."""
 
+import copy
+import hashlib
 from pathlib import Path
+from typing import Self
 
 from PIL import Image
 
@@ -55,3 +58,32 @@ class Folder:
             raise BadImage(f"the picture {path} is missing; put it back, or use bad_images=skip") from error
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise BadImage(f"the picture {path} cannot be read ({error}); repair it, or use bad_images=skip") from error
+
+    def parted(self, share: float) -> tuple[Self, Self]:
+        """The pictures in two parts, the second with a share of each class, for folders that nobody has split.
+
+        A picture's part follows from a hash of its file name: the same on every machine. Pictures that belong
+        together, such as frames of one film, may be parted, and then the second part is no test of the first: put
+        such pictures into train/ and val/ yourself.
+
+        Args:
+            share: of each class's pictures, above 0 and below 1; rounded, but each part has one picture at least.
+
+        Raises:
+            ValueError: for another share, and for a class with one picture.
+        """
+        if not 0 < share < 1:
+            raise ValueError(f"share={share} must be above 0 and below 1, such as 0.2 for one picture in five")
+        second: set[tuple[Path, int]] = set()
+        for label, name in enumerate(self.classes):
+            own = sorted(
+                (file for file in self.files if file[1] == label),
+                key=lambda file: hashlib.sha256(file[0].name.encode()).digest(),
+            )
+            if len(own) == 1:
+                raise ValueError(f"the class {name} has one picture ({own[0][0]}), which cannot be parted; add another")
+            second |= set(own[: min(len(own) - 1, max(1, round(share * len(own))))])
+        parts = copy.copy(self), copy.copy(self)
+        parts[0].files = [file for file in self.files if file not in second]
+        parts[1].files = [file for file in self.files if file in second]
+        return parts

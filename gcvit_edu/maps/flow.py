@@ -27,7 +27,7 @@ def rollout(records: Sequence[AttentionRecord]) -> Tensor:
     moved alike. With blocks that cross no border of windows, it also shows how far a window can reach.
 
     What it does not mean: it knows no values, no MLPs, no heads of different use and no class: it is the same for
-    every class, and the true residual is rarely one half. It is known to grow flat over many blocks.
+    every class, and the true residual is rarely one half. Over many blocks its rows grow alike.
 
     Args:
         records: of consecutive blocks in one forward pass, from capture_attention; the map is that of the first.

@@ -9,7 +9,7 @@ from gcvit_edu.train.log import read_log
 from gcvit_edu.train.loop import train, train_step
 from gcvit_edu.train.metrics import Scores, evaluate
 from gcvit_edu.train.mixing import mix
-from gcvit_edu.train.optim import decay_groups, learning_rate, make_optimizer
+from gcvit_edu.train.optim import decay_groups, layer_depths, learning_rate, make_optimizer
 from gcvit_edu.train.recipe import Recipe, load_recipe, recipe_names
 from gcvit_edu.train.run import Run
 from gcvit_edu.train.samples import Samples
@@ -27,6 +27,7 @@ __all__ = [
     "decay_at",
     "decay_groups",
     "evaluate",
+    "layer_depths",
     "learning_rate",
     "load",
     "load_recipe",

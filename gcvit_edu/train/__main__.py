@@ -1,18 +1,20 @@
-"""python -m gcvit_edu.train RECIPE [--set key=value ...] [--out DIR] [--resume]; the same under torchrun."""
+"""python -m gcvit_edu.train RECIPE [--data DIR] [--set key=value ...] [--out DIR] [--resume | --preflight]."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcvit_edu.train.config import changed
+from gcvit_edu.train.config import TrainConfig, changed
+from gcvit_edu.train.dist import announced
 from gcvit_edu.train.epoch import NonFiniteLoss
 from gcvit_edu.train.loop import train
-from gcvit_edu.train.recipe import load_recipe, recipe_names
+from gcvit_edu.train.recipe import Recipe, load_recipe, recipe_names
 
 BAD_INPUT, NON_FINITE, SAVED = 2, 3, 75  # 75 is "try again later" (sysexits.h): a job queue may start --resume
 EXIT_CODES = (
-    f"Exits with {BAD_INPUT} for bad input, {NON_FINITE} for a loss that is not finite, {SAVED} after SIGTERM. "
+    f"Exits with {BAD_INPUT} for bad input, {NON_FINITE} for a loss that is not finite, {SAVED} after SIGTERM; "
+    f"--preflight with {BAD_INPUT} where a line of its table is an error. "
     "torchrun prints this code and exits with 1."
 )
 
@@ -22,18 +24,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.train", description=__doc__, epilog=EXIT_CODES)
     parser.add_argument("recipe", help=f"{', '.join(recipe_names())}, or the path of a recipe's .py file")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="settings")
+    parser.add_argument("--data", metavar="FOLDER", help="short for --set data=FOLDER, where the recipe has that key")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (runs/RECIPE)")
     parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint in the folder")
+    parser.add_argument("--preflight", action="store_true", help="check that everything works here, and train nothing")
     options = parser.parse_args(arguments)
     try:
         recipe = load_recipe(options.recipe)
-        config = changed(recipe.config, options.settings)
-        finished = train(recipe, config, options.out or Path("runs") / recipe.name, resume=options.resume)
+        data = [] if options.data is None else [f"data={options.data}"]
+        config = changed(recipe.config, [*options.settings, *data])
+        out = options.out or Path("runs") / recipe.name
+        if options.preflight:
+            return _preflight(recipe, config, out, options.resume)
+        finished = train(recipe, config, out, resume=options.resume)
     except NonFiniteLoss as error:
         return _fail(error, NON_FINITE)
     except (ValueError, OSError) as error:
         return _fail(error, BAD_INPUT)
     return 0 if finished else SAVED
+
+
+def _preflight(recipe: Recipe, config: TrainConfig, out: Path, resume: bool) -> int:
+    from gcvit_edu.train.preflight import ERROR, preflight, show
+
+    lines = preflight(recipe, config, out, resume=resume)
+    if announced()[0] == 0:
+        print(show(lines))
+    return BAD_INPUT if any(line.verdict == ERROR for line in lines) else 0
 
 
 def _fail(error: Exception, code: int) -> int:

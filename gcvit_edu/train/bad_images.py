@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from gcvit_edu.data.encoded import EncodedImage
 from gcvit_edu.data.folder import BadImage
 from gcvit_edu.train.dist import gather, place_in_world
 
 
 class Pictures(Protocol):
-    """A data set of pictures with labels that raises BadImage for those that it cannot read."""
+    """A data set of pictures, or of their files, with labels; it raises BadImage for those that it cannot read."""
 
     classes: Sequence[str]
 
@@ -55,7 +56,9 @@ class Readable:
 
 def _problem(pictures: Pictures, index: int) -> str | None:
     try:
-        pictures[index]
+        picture, _ = pictures[index]
+        if isinstance(picture, EncodedImage):
+            picture.decode()
     except BadImage as error:
         return str(error)
     return None

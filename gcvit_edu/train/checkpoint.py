@@ -1,6 +1,5 @@
 """Checkpoints: complete, written so that a crash cannot spoil one, and read with care."""
 
-import os
 import pickle
 import platform
 import random
@@ -17,12 +16,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from gcvit_edu.files import HALF, whole_file
+
 _PACKAGES = ("gcvit-edu", "torch", "torchvision", "timm", "numpy")
 KEPT = 2  # newest checkpoints, besides the best
 _NAME = "step_{:08d}.pt"
 _PATTERN = re.compile(r"step_(\d{8,})\.pt")
 BEST = "best.pt"
-_HALF = ".writing"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -31,17 +31,11 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         OSError: if it cannot be written, a full disk above all; the old file is as it was.
     """
-    beside = path.with_name(path.name + _HALF)
     try:
-        with open(beside, "wb") as file:
+        with whole_file(path) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
-    _sync_folder(path.parent)
 
 
 def cannot_write(path: Path, error: OSError) -> OSError:
@@ -51,16 +45,6 @@ def cannot_write(path: Path, error: OSError) -> OSError:
         f"cannot write {path}: {error.strerror}; make room or choose another --out, and go on with --resume. "
         "The checkpoints written before are whole",
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 # ------------------------------------------------------------------------------------------------ random state
@@ -180,7 +164,7 @@ def make_way(folder: Path, found: Path | None) -> None:
         if path == found:
             break
         path.rename(path.with_name(path.name + ".damaged"))
-    for path in folder.glob("*" + _HALF):
+    for path in folder.glob("*" + HALF):
         path.unlink()
 
 

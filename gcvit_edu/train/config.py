@@ -29,6 +29,8 @@ class TrainConfig:
         lr_last: learning rate of the last step.
         warmup_epochs: epochs of linear growth from lr_first to lr, part of epochs.
         weight_decay: AdamW's; biases, norms, bias tables and layer scales are exempt.
+        layer_decay: factor on the learning rate for each layer between the head and a weight
+            (optim.layer_depths); 1 for one rate everywhere.
         betas: AdamW's.
         clip_norm: largest norm of all gradients together; 0 for no clipping.
         label_smoothing: share of the target that is spread evenly over all classes.
@@ -72,6 +74,7 @@ class TrainConfig:
     lr_last: float = 5e-6
     warmup_epochs: float = 5.0
     weight_decay: float = 0.05
+    layer_decay: float = 1.0
     betas: tuple[float, float] = (0.9, 0.999)
     clip_norm: float = 5.0
     label_smoothing: float = 0.1
@@ -103,7 +106,8 @@ class TrainConfig:
         for field in fields(self):
             object.__setattr__(self, field.name, _fitting(field.name, getattr(self, field.name), hints[field.name]))
         for name in ("num_classes", "image_size", "epochs", "batch_size", "accumulate", "eval_every", "log_every"):
-            self._require(name, getattr(self, name) >= 1, "be at least 1")
+            value = getattr(self, name)  # a recipe's own config may leave one to its data or weights, as None
+            self._require(name, value is None or value >= 1, "be at least 1")
         for name in ("weight_decay", "clip_norm", "mixup", "cutmix", "lr_first", "lr_last", "warmup_epochs"):
             self._require(name, getattr(self, name) >= 0, "not be negative")
         for name in ("seed", "workers", "save_every", "randaugment_ops"):
@@ -115,6 +119,7 @@ class TrainConfig:
         rate = self.drop_path_rate
         self._require("drop_path_rate", rate is None or 0 <= rate < 1, "be at least 0 and below 1, or None")
         self._require("betas", all(0 <= beta < 1 for beta in self.betas), "be two numbers from 0 to below 1")
+        self._require("layer_decay", 0 < self.layer_decay <= 1, "be above 0 and at most 1; 1 is for no decay")
         small, large = self.crop_scale
         self._require("crop_scale", 0 < small <= large <= 1, "grow, between 0 and 1")
         self._require("lr", self.lr > 0, "be positive")
@@ -172,7 +177,10 @@ def changed(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
 def replaced(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     """dataclasses.replace with an error that names the nearest keys."""
     known = [field.name for field in fields(config)]
+    following = {field.name: field.metadata["follows from"] for field in fields(config) if not field.init}
     for key in values:
+        if key in following:
+            raise ValueError(f"{key} cannot be set here: it follows from {following[key]}; set those")
         if key not in known:
             close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
             hint = f"the nearest keys are {', '.join(close)}" if close else f"there are {', '.join(known)}"

@@ -29,6 +29,32 @@ class Place:
         return self.rank == 0
 
 
+def own_device(device: str) -> torch.device:
+    """What this process computes on; from now on also what PyTorch means by "cuda".
+
+    Args:
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        ValueError: for "cuda" where there is none, and for more processes than GPUs on this machine.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device='cuda', but PyTorch finds no CUDA device here; use device=cpu or device=auto")
+    if device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    local, gpus = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+    if local >= gpus:
+        raise ValueError(f"process {local} of this machine has no GPU, there are {gpus}; use --nproc-per-node={gpus}")
+    own = torch.device("cuda", local)
+    torch.cuda.set_device(own)
+    return own
+
+
+def announced() -> tuple[int, int]:
+    """The number of this process and how many there are, as torchrun says before they have met."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
 def start(device: str) -> Place:
     """Join the processes that torchrun started, or stand alone where it did not.
 
@@ -36,18 +62,12 @@ def start(device: str) -> Place:
         device: "auto", "cpu" or "cuda".
 
     Raises:
-        ValueError: for "cuda" where there is none.
+        ValueError: if there is no such device for this process.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device='cuda', but PyTorch finds no CUDA device here; use device=cpu or device=auto")
-    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    local = int(os.environ.get("LOCAL_RANK", 0))
-    own = torch.device("cuda", local) if cuda else torch.device("cpu")
-    if cuda:
-        torch.cuda.set_device(own)
+    own = own_device(device)
     if "WORLD_SIZE" not in os.environ:
         return Place(0, 1, own)
-    distributed.init_process_group("nccl" if cuda else "gloo")
+    distributed.init_process_group("nccl" if own.type == "cuda" else "gloo")
     return Place(*place_in_world(), own)
 
 

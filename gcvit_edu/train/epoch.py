@@ -15,6 +15,8 @@ from gcvit_edu.train.metrics import Scores, evaluate
 from gcvit_edu.train.run import Run, save_run, weights_as_bytes
 from gcvit_edu.train.samples import Samples, validation_batches
 
+CONFUSION_UP_TO = 100  # classes; ImageNet's table would be three megabytes of log for each validation
+
 
 class NonFiniteLoss(ArithmeticError):
     """A loss or a gradient is infinite or not a number; what was saved before is good."""
@@ -49,7 +51,10 @@ def close_epoch(
                     f"after step {run.step}: the validation's {which}loss is {scores.loss:.4g}. Look for values that "
                     f"are not finite in the validation set; else lower lr={config.lr:g}, or set amp=False"
                 )
-            values |= {f"{which}{name}": value for name, value in asdict(scores).items()}
+            found = asdict(scores)
+            if config.num_classes > CONFUSION_UP_TO:
+                del found["confusion"]
+            values |= {f"{which}{name}": value for name, value in found.items()}
         top1 = values["top1" if run.average is None else "ema_top1"]
         best, run.best = top1 > run.best, max(run.best, top1)
     run.closed = epoch

@@ -16,13 +16,13 @@ from gcvit_edu.train import dist
 from gcvit_edu.train.checkpoint import checkpoints, make_way, newest_whole, versions, write_atomically
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.dist import Place
-from gcvit_edu.train.ema import average_of, decay_at, update_average
+from gcvit_edu.train.ema import decay_at, update_average
 from gcvit_edu.train.epoch import NonFiniteLoss, close_epoch, keep_weights
 from gcvit_edu.train.log import FILE, Log, cut_log
 from gcvit_edu.train.mixing import check_pairs, mix, mixes
-from gcvit_edu.train.optim import learning_rate, make_optimizer
+from gcvit_edu.train.optim import learning_rate
 from gcvit_edu.train.recipe import Recipe
-from gcvit_edu.train.run import Run, restore_run, save_run, seed_process, weights_as_bytes
+from gcvit_edu.train.run import Run, begin, restore_run, save_run, seed_process, weights_as_bytes
 from gcvit_edu.train.sampler import Parts, steps_of
 from gcvit_edu.train.samples import attribute_of, check_samples, train_batches
 from gcvit_edu.train.speed import Stopwatch, operations_per_image, peak_of
@@ -37,7 +37,7 @@ def train_step(
         run: changed in place.
         network: run.model, perhaps compiled and wrapped for several processes.
         parts: images (B, 3, H, W) and labels (B,); this process's share of the batch.
-        rate: learning rate.
+        rate: learning rate; each group of the optimiser has its own share of it, lr_scale.
         config: of the run.
         place: this process.
 
@@ -70,7 +70,7 @@ def train_step(
             f"lower clip_norm={config.clip_norm:g}, or set amp=False"
         )
     for group in run.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["lr_scale"]
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
     if run.average is not None:
@@ -97,6 +97,7 @@ def train(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = Fals
         NonFiniteLoss: if the loss is infinite or not a number.
         OSError: if something cannot be written or read.
     """
+    config = recipe.complete(config)
     place = dist.start(config.device)
     try:
         with asked_to_stop() as asked:
@@ -119,10 +120,19 @@ def asked_to_stop() -> Iterator[list[bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _prepare(out: Path, resume: bool) -> None:
-    """Make the folder of a run, and refuse one that is used."""
+def refuse_used(out: Path, resume: bool) -> None:
+    """Refuse the folder of another run.
+
+    Raises:
+        ValueError: if there is a run that is not to be resumed.
+    """
     if not resume and (checkpoints(out) or (out / FILE).exists()):
         raise ValueError(f"{out} has a run already; go on with --resume, or choose another --out")
+
+
+def _prepare(out: Path, resume: bool) -> None:
+    """Make the folder of a run, and refuse one that is used."""
+    refuse_used(out, resume)
     out.mkdir(parents=True, exist_ok=True)
 
 
@@ -150,16 +160,8 @@ def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: 
         check_pairs(shares.part_size)
     total, warmup = config.epochs * per_epoch, round(config.warmup_epochs * per_epoch)
     seed_process(config.seed, 0)  # every process begins with the same weights
-    model = recipe.make_model(config).to(place.device)
-    if config.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-    if config.grad_checkpointing:
-        if not hasattr(model, "set_grad_checkpointing"):
-            raise ValueError(f"grad_checkpointing=True, but {type(model).__name__} cannot do that; set it to False")
-        model.set_grad_checkpointing()
-    average = average_of(model) if config.ema_decay else None
-    zero = torch.zeros((), dtype=torch.float64, device=place.device)
-    run = Run(model, average, make_optimizer(model, config), zero)
+    run = begin(recipe.make_model, config, place.device)
+    model = run.model
     seed_process(config.seed, place.rank)
     peak = peak_of(place.device, config.amp)
     watch = Stopwatch(

@@ -27,6 +27,8 @@ class Recipe:
         config: CONFIG.
         make_model: config -> an untrained model, images (B, 3, H, W) -> logits (B, num_classes).
         make_data: config -> the training set and the validation set.
+        complete: config -> the same with what follows from data or weights, such as num_classes, where it was None;
+            a whole config comes back as it is. The loop calls it first. A file may leave it out.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Recipe:
     config: TrainConfig
     make_model: Callable[[TrainConfig], nn.Module]
     make_data: Callable[[TrainConfig], tuple[Samples, Samples]]
+    complete: Callable[[TrainConfig], TrainConfig] = lambda config: config
 
 
 def recipe_names() -> list[str]:
@@ -57,7 +60,8 @@ def load_recipe(name: str) -> Recipe:
         raise ValueError(
             f"{path} lacks {', '.join(missing) or 'a docstring'}; a recipe has {', '.join(_PARTS)} and both"
         )
-    return Recipe(path.stem, module.__doc__, module.CONFIG, module.make_model, module.make_data)
+    optional = {"complete": module.complete} if hasattr(module, "complete") else {}
+    return Recipe(path.stem, module.__doc__, module.CONFIG, module.make_model, module.make_data, **optional)
 
 
 def _run(path: Path) -> ModuleType:

@@ -3,6 +3,7 @@
 import dataclasses
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from torch.optim import Optimizer
 from gcvit_edu.train.checkpoint import fill, load, random_state, save, set_random_state, versions
 from gcvit_edu.train.config import TrainConfig, differences
 from gcvit_edu.train.dist import Place, by_first, gather
+from gcvit_edu.train.ema import average_of
+from gcvit_edu.train.optim import make_optimizer
 
 
 @dataclass
@@ -51,6 +54,24 @@ class Run:
     def judged(self) -> nn.Module:
         """The network whose accuracy counts: the average where there is one."""
         return self.model if self.average is None else self.average
+
+
+def begin(make_model: Callable[[TrainConfig], nn.Module], config: TrainConfig, device: torch.device) -> Run:
+    """A run before its first step: the model on its device and as the config wants it, its average, its optimiser.
+
+    Raises:
+        ValueError: for grad_checkpointing with a model that cannot do that.
+    """
+    model = make_model(config).to(device)
+    if config.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    if config.grad_checkpointing:
+        if not hasattr(model, "set_grad_checkpointing"):
+            raise ValueError(f"grad_checkpointing=True, but {type(model).__name__} cannot do that; set it to False")
+        model.set_grad_checkpointing()
+    average = average_of(model) if config.ema_decay else None
+    optimizer = make_optimizer(model, config, fused=device.type == "cuda")
+    return Run(model, average, optimizer, torch.zeros((), dtype=torch.float64, device=device))
 
 
 def save_run(run: Run, folder: Path, config: TrainConfig, samples: int, place: Place, *, best: bool = False) -> None:
@@ -104,9 +125,12 @@ def restore_run(run: Run, path: Path, config: TrainConfig, samples: int, place: 
     state = load(path)
     fill(run.model, state["model"], path)
     changes = differences(state["config"], dataclasses.asdict(config))
-    found = {"training pictures": state["sampler"]["samples"], "processes": len(state["random"])}
-    wanted = {"training pictures": samples, "processes": place.world}
-    changes += differences(found, wanted)
+    changes += differences({"training pictures": state["sampler"]["samples"]}, {"training pictures": samples})
+    if len(state["random"]) != place.world:
+        changes.append(
+            f"processes was {len(state['random'])} and is {place.world}: each step would have the same pictures, but "
+            "drop path and mixing draw from a generator of each process, and a sum in other parts rounds otherwise"
+        )
     if changes:
         raise ValueError(f"{path} cannot be resumed: {'; '.join(changes)}. Set it as it was, or choose another --out")
     if run.average is not None:

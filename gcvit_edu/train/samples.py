@@ -23,6 +23,9 @@ class Samples(Protocol):
     of workers changes anything. A set that is random has a method set_epoch(epoch). It may have a list `classes`: its
     length must be config.num_classes, and training and validation must have the same ones. A list `skipped` goes to
     the log. What a set does not have is looked for in the one that it wraps as its `dataset`.
+
+    A set that is better read from front to back has a method stream(batch_size=, accumulate=, rank=, world=, first=):
+    an iterable data set with the batches of one process in the epoch that was set, from the step `first` on.
     """
 
     def __len__(self) -> int: ...
@@ -76,7 +79,8 @@ def train_batches(samples: Samples, parts: Parts, config: TrainConfig) -> Iterat
     set_epoch = attribute_of(samples, "set_epoch")
     if set_epoch is not None:
         set_epoch(parts.epoch)
-    return _load(samples, config, batch_sampler=parts)
+    place = {name: getattr(parts, name) for name in ("batch_size", "accumulate", "rank", "world", "first")}
+    return _load(config, **_stream(samples, **place) or {"dataset": samples, "batch_sampler": parts})
 
 
 def validation_batches(samples: Samples, config: TrainConfig, place: Place) -> Iterator[tuple[Tensor, Tensor]]:
@@ -84,15 +88,20 @@ def validation_batches(samples: Samples, config: TrainConfig, place: Place) -> I
     share = share_of(len(samples), place.rank, place.world)
     size = max(1, config.batch_size // (place.world * config.accumulate))
     batches = [list(share[start : start + size]) for start in range(0, len(share), size)]
-    return _load(samples, config, batch_sampler=batches)
+    sizes = {"batch_size": config.batch_size, "accumulate": config.accumulate}
+    stream = _stream(samples, **sizes, rank=place.rank, world=place.world)
+    return _load(config, **stream or {"dataset": samples, "batch_sampler": batches})
 
 
-def _load(
-    samples: Samples, config: TrainConfig, batch_sampler: Parts | list[list[int]]
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _stream(samples: Samples, **place: int) -> dict[str, Any]:
+    """What a loader is to be given for a set that is read from front to back; nothing for others."""
+    make = attribute_of(samples, "stream")
+    return {} if make is None else {"dataset": make(**place), "batch_size": None}
+
+
+def _load(config: TrainConfig, **source: Any) -> Iterator[tuple[Tensor, Tensor]]:
     loader = DataLoader(
-        samples,
-        batch_sampler=batch_sampler,
+        **source,
         num_workers=config.workers,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_start_worker,

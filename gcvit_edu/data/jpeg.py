@@ -1,0 +1,97 @@
+"""Random crops from JPEG files, decoding no more than the crop needs."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision.transforms import RandomResizedCrop
+from torchvision.transforms.v2 import functional as F
+
+from gcvit_edu.data.encoded import EncodedImage
+from gcvit_edu.data.transforms import IMAGENET_MEAN, IMAGENET_STD
+
+BICUBIC = Image.Resampling.BICUBIC
+
+
+class JpegCrop(nn.Module):
+    """A picture's file -> a random part of it as uint8 (3, size, size); labels pass. RandomResizedCrop, but sooner.
+
+    Where the part lies is drawn by torchvision's RandomResizedCrop: from the same state of PyTorch's generator both
+    take the same part. What differs is the work. A part at least twice as large as it will be is decoded at half,
+    a quarter or an eighth of the size, which JPEG can do by itself. Else PyTorch resizes the part, whose vector
+    instructions are faster than Pillow's loops. Pixels differ from Pillow's by rounding, or by the filter where the
+    picture was decoded smaller.
+
+    Args:
+        size: side of the square that comes out, in pixels.
+        scale: smallest and largest area of the part, as a share of the picture.
+        ratio: smallest and largest width of the part by its height.
+
+    Raises:
+        BadImage: if the picture cannot be read; the message names it.
+    """
+
+    def __init__(
+        self, size: int, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    ) -> None:
+        super().__init__()
+        self.size, self.scale, self.ratio = size, scale, ratio
+
+    def forward(self, image: EncodedImage, *labels: Any) -> Any:
+        try:
+            with image.open() as lazy:  # knows its size, and decodes when it must
+                top, left, height, width = RandomResizedCrop.get_params(lazy, list(self.scale), list(self.ratio))
+                crop = cropped(lazy, (left, top, left + width, top + height), self.size)
+        except image.errors as error:
+            raise image.bad(error) from error
+        return (crop, *labels) if labels else crop
+
+
+class Decode(nn.Module):
+    """A picture's file -> the picture in RGB; labels pass.
+
+    Raises:
+        BadImage: if it cannot be read; the message names it.
+    """
+
+    def forward(self, image: EncodedImage, *labels: Any) -> Any:
+        return (image.decode(), *labels) if labels else image.decode()
+
+
+def cropped(lazy: Image.Image, box: tuple[int, int, int, int], size: int) -> Tensor:
+    """A part of a picture, resized (bicubic, antialiased) -> uint8 (3, size, size).
+
+    Args:
+        lazy: the picture, opened by Pillow and not loaded yet; a JPEG file is loaded only as large as needed.
+        box: left, top, right and bottom of the part, in pixels.
+        size: side of the square that comes out.
+    """
+    by = max((by for by in (2, 4, 8) if by * size <= min(box[2] - box[0], box[3] - box[1])), default=1)
+    if by > 1 and lazy.format == "JPEG":
+        full = lazy.width
+        lazy.draft(lazy.mode, (full // by, lazy.height // by))
+        assert lazy.width == -(-full // by)
+        resized = lazy.convert("RGB").resize((size, size), BICUBIC, box=tuple(side / by for side in box))
+        return _tensor_of(resized)[0]
+    part = _tensor_of((lazy if lazy.mode == "RGB" else lazy.convert("RGB")).crop(box))
+    return F.resize(part, [size, size], F.InterpolationMode.BICUBIC)[0]
+
+
+def _tensor_of(picture: Image.Image) -> Tensor:
+    """RGB -> uint8 (1, 3, H, W), channels last in memory, for which PyTorch's resizing is fastest."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None]
+
+
+class ToNormalized(nn.Module):
+    """uint8 (3, H, W) -> float32, ImageNet's mean taken off and divided by its deviation; labels pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mean = 255 * torch.tensor(IMAGENET_MEAN)[:, None, None]
+        self.scale = 1 / (255 * torch.tensor(IMAGENET_STD)[:, None, None])
+
+    def forward(self, image: Tensor, *labels: Any) -> Any:
+        values = image.to(torch.float32, memory_format=torch.contiguous_format).sub_(self.mean).mul_(self.scale)
+        return (values, *labels) if labels else values

@@ -1,0 +1,211 @@
+"""Random parts of JPEG files: the same parts as torchvision's, the same pixels within a small tolerance."""
+
+import io
+import math
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import v2
+
+from gcvit_edu.data.augment import Augmented
+from gcvit_edu.data.cuttings import IMAGENET_SIZES, cut_photos
+from gcvit_edu.data.encoded import Encoded, EncodedImage, FolderPictures
+from gcvit_edu.data.folder import BadImage, Folder
+from gcvit_edu.data.jpeg import JpegCrop, ToNormalized, cropped
+from gcvit_edu.data.photos import load_photo
+from gcvit_edu.data.speed import LoaderSpeed, compare_loaders, main, our_loader, timm_loader
+from gcvit_edu.data.transforms import IMAGENET_MEAN, IMAGENET_STD
+
+BICUBIC = v2.InterpolationMode.BICUBIC
+
+
+def encoded(picture: Image.Image, form: str = "JPEG") -> EncodedImage:
+    file = io.BytesIO()
+    picture.save(file, form, **({"quality": 90} if form == "JPEG" else {}))
+    return EncodedImage("it", file.getvalue())
+
+
+def photo(width: int = 500, height: int = 375, mode: str = "RGB") -> Image.Image:
+    return load_photo("china").resize((width, height)).convert(mode)
+
+
+def both(image: EncodedImage, size: int, seed: int, scale: tuple[float, float] = (0.08, 1.0)) -> tuple[Tensor, Tensor]:
+    """Ours, and what torchvision makes of the decoded picture from the same state of the generator."""
+    theirs = v2.Compose([v2.RandomResizedCrop(size, scale, interpolation=BICUBIC), v2.PILToTensor()])
+    torch.manual_seed(seed)
+    ours = JpegCrop(size, scale)(image)
+    drawn = torch.rand(())
+    torch.manual_seed(seed)
+    expected = theirs(image.decode())
+    assert drawn == torch.rand(())  # what follows, a flip above all, is the same as well
+    return ours, expected
+
+
+def root_mean_square(one: Tensor, other: Tensor) -> float:
+    return (one.float() - other.float()).square().mean().sqrt().item()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_part_is_torchvisions_within_rounding(mode: str, seed: int) -> None:
+    ours, expected = both(encoded(photo(mode=mode)), 224, seed)
+    assert (ours.shape, ours.dtype) == ((3, 224, 224), torch.uint8)
+    assert (ours.int() - expected.int()).abs().max() <= 2
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_a_file_that_is_no_jpeg_is_read_too(form: str) -> None:
+    for size in (224, 40):
+        ours, expected = both(encoded(photo(), form), size, seed=1, scale=(0.8, 1.0))
+        assert (ours.int() - expected.int()).abs().max() <= 2
+
+
+@pytest.mark.parametrize(("size", "by"), [(187, 2), (90, 4), (45, 8), (20, 8)])
+def test_a_large_part_is_decoded_smaller_and_looks_the_same(size: int, by: int) -> None:
+    """Sides that are no multiples of 8, a part at odd places: a shift by one pixel would be seen."""
+    image, box = encoded(photo(501, 379)), (3, 2, 498, 377)
+    with image.open() as lazy:
+        ours = cropped(lazy, box, size)
+        assert lazy.size == (math.ceil(501 / by), math.ceil(379 / by))
+    exact = image.decode().resize((size, size), Image.Resampling.BICUBIC, box=box)
+    expected = torch.from_numpy(np.array(exact)).permute(2, 0, 1)
+    shifted = image.decode().resize((size, size), Image.Resampling.BICUBIC, box=(0, 0, 495, 375))
+    error = root_mean_square(ours, expected)
+    assert error < 5
+    assert root_mean_square(torch.from_numpy(np.array(shifted)).permute(2, 0, 1), expected) > 1.5 * error
+
+
+def test_a_part_of_less_than_twice_the_size_is_decoded_in_full() -> None:
+    with encoded(photo()).open() as lazy:
+        cropped(lazy, (0, 0, 447, 375), 224)
+        assert lazy.size == (500, 375)
+
+
+def boxes(monkeypatch: pytest.MonkeyPatch, image: EncodedImage, draws: int) -> list[tuple[int, int, int, int]]:
+    found: list[tuple[int, int, int, int]] = []
+
+    def remember(_lazy: Image.Image, box: tuple[int, int, int, int], size: int) -> Tensor:
+        found.append(box)
+        return torch.zeros(3, size, size, dtype=torch.uint8)
+
+    monkeypatch.setattr("gcvit_edu.data.jpeg.cropped", remember)
+    torch.manual_seed(0)
+    crop = JpegCrop(224)
+    for _ in range(draws):
+        crop(image)
+    return found
+
+
+def distance(one: list[float], other: list[float]) -> float:
+    """Kolmogorov and Smirnov's: the largest difference between two empirical distributions."""
+    values = np.sort(np.concatenate([one, other]))
+    shares = [np.searchsorted(np.sort(sample), values, side="right") / len(sample) for sample in (one, other)]
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+def test_parts_have_the_distribution_of_torchvisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Areas, shapes and places, drawn independently of ours; and a crop from 0.3 of the area would be found."""
+    image, draws = encoded(photo()), 2000
+    ours = boxes(monkeypatch, image, draws)
+    torch.manual_seed(12345)
+
+    def theirs(smallest: float) -> list[tuple[int, int, int, int]]:
+        crop, picture = v2.RandomResizedCrop(224, (smallest, 1.0)), photo()
+        found = [crop.make_params([picture]) for _ in range(draws)]
+        return [(p["left"], p["top"], p["left"] + p["width"], p["top"] + p["height"]) for p in found]
+
+    measures = {
+        "area": lambda b: (b[2] - b[0]) * (b[3] - b[1]),
+        "shape": lambda b: (b[2] - b[0]) / (b[3] - b[1]),
+        "left": lambda b: b[0],
+        "top": lambda b: b[1],
+    }
+    right, wrong = theirs(0.08), theirs(0.3)
+    critical = 1.95 * math.sqrt(2 / draws)  # exceeded by chance once in a thousand times
+    for name, measure in measures.items():
+        assert distance([measure(b) for b in ours], [measure(b) for b in right]) < critical, name
+    area = measures["area"]
+    assert distance([area(b) for b in ours], [area(b) for b in wrong]) > critical
+
+
+def test_a_broken_picture_is_named() -> None:
+    whole = encoded(photo()).content
+    for content in (whole[: len(whole) // 2], b"spoilt", b""):
+        for size in (224, 40):
+            with pytest.raises(BadImage, match="the picture it cannot be read"):
+                JpegCrop(size, (0.9, 1.0))(EncodedImage("it", content))
+
+
+def test_labels_pass_and_values_are_normalised() -> None:
+    crop, label = JpegCrop(32)(encoded(photo()), 7)
+    values, again = ToNormalized()(crop, label)
+    expected = v2.functional.normalize(crop.float() / 255, list(IMAGENET_MEAN), list(IMAGENET_STD))
+    torch.testing.assert_close(values, expected)
+    assert (label, again) == (7, 7)
+    assert values.is_contiguous()
+    torch.testing.assert_close(ToNormalized()(crop), expected)
+
+
+# ---------------------------------------------------------------------------------------------------------- speed
+
+
+def test_photographs_are_cut_into_pictures_of_imagenets_sizes(tmp_path: Path) -> None:
+    for root in (tmp_path / "one", tmp_path / "two"):
+        cut_photos(root, ["cats", "dogs"], 4)
+    pictures = Folder(tmp_path / "one")
+    assert pictures.classes == ["cats", "dogs"]
+    assert {image.size for image, _ in pictures} == set(IMAGENET_SIZES)
+    files = [path.read_bytes() for path, _ in pictures.files]
+    assert len(set(files)) == 8
+    assert files == [path.read_bytes() for path, _ in Folder(tmp_path / "two").files]
+    assert 15_000 < np.mean([len(content) for content in files]) < 150_000
+    with pytest.raises(ValueError, match="1 classes of 0 pictures are none"):
+        cut_photos(tmp_path / "three", ["cats"], 0)
+
+
+# timm leaves the files of a folder to the garbage collector.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_both_loaders_load_the_same_pictures_and_are_timed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_photos(tmp_path, ["cats", "dogs"], 10, sizes=((100, 80),))
+    batches = {
+        make.__name__: [labels for _, labels in make(tmp_path, 64, (0.9, 1.0), 10)]
+        for make in (our_loader, timm_loader)
+    }
+    assert {name: torch.cat(labels).sum().item() for name, labels in batches.items()} == {
+        "our_loader": 10,
+        "timm_loader": 10,
+    }
+    means = [
+        torch.cat([x for x, _ in make(tmp_path, 64, (0.9, 1.0), 10)]).mean((0, 2, 3))
+        for make in (our_loader, timm_loader)
+    ]
+    torch.testing.assert_close(*means, atol=0.05, rtol=0)
+    with pytest.raises(ValueError, match="has fewer than 64 pictures; make batch_size smaller"):
+        compare_loaders(tmp_path)
+    threads = torch.get_num_threads()
+    found = compare_loaders(tmp_path, size=32, batch_size=10, rounds=1)
+    assert min(found.ours, found.timm) > 0
+    assert torch.get_num_threads() == threads
+    monkeypatch.setattr("gcvit_edu.data.speed.cut_photos", partial(cut_photos, sizes=((50, 40),)))
+    assert main(["--pictures", "64", "--size", "32", "--rounds", "1"]).ratio > 0
+    assert "ours" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--root", str(tmp_path)])
+    assert "fewer than 64 pictures" in capsys.readouterr().err
+    assert LoaderSpeed(ours=3.0, timm=2.0).ratio == 1.5
+
+
+def test_our_loader_is_the_one_of_the_training_loop(tmp_path: Path) -> None:
+    cut_photos(tmp_path, ["cats"], 4, sizes=((60, 50),))
+    samples = Augmented(Encoded(FolderPictures(tmp_path)), v2.Compose([JpegCrop(32), ToNormalized()]), seed=3)
+    first = samples[2][0]
+    assert torch.equal(first, samples[2][0])
+    samples.set_epoch(1)
+    assert not torch.equal(first, samples[2][0])
