@@ -223,6 +223,7 @@ LEVELS = {
     "data": 4,
     "maps": 4,
     "train": 4,
+    "travel": 4,
     "viz": 5,
     "explorer": 5,
     "explore": 5,

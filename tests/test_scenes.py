@@ -212,6 +212,11 @@ def test_the_two_are_as_far_apart_as_asked_and_never_one_emoji() -> None:
         assert abs(max(down, right) - 24) <= 8  # drawings do not fill their squares
         assert abs(min(down, right)) <= 8
         directions.add(down > right)
+        for member in range(4):
+            corners = torch.tensor(dataset.corners(index + member))
+            assert (corners[1] - corners[0]).sort().values.tolist() == [0, 24]
+            for where, (top, left) in zip((first, second), corners.tolist(), strict=True):
+                assert where[top : top + 16, left : left + 16].sum() == where.sum()
     assert directions == {True, False}
 
 

@@ -133,6 +133,21 @@ def test_intervals_stand_at_their_numbers() -> None:
     assert list(two.lines[-1].get_xdata()) == [0.3, 0.3]
 
 
+def test_interval_curves_stand_at_their_numbers() -> None:
+    lines = {"a": [(0.5, 0.4, 0.6), (0.3, 0.2, 0.4)], "b": [(0.2, 0.1, 0.4), (0.1, 0.0, 0.2)]}
+    viz.interval_curves([16, 32], {"one": lines, "two": lines}, labels=("pixels", "share"), colours=("red", "blue"))
+    one, two = plt.gcf().axes
+    assert titles() == ["one", "two"]
+    assert [(line.get_label(), list(line.get_ydata())) for line in one.lines] == [("a", [0.5, 0.3]), ("b", [0.2, 0.1])]
+    assert [line.get_color() for line in two.lines] == ["red", "blue"]
+    assert [segment.tolist() for segment in one.collections[0].get_segments()] == [
+        [[16, 0.4], [16, 0.6]],
+        [[32, 0.2], [32, 0.4]],
+    ]
+    assert one.get_ylim()[0] == 0
+    assert (one.get_ylabel(), one.get_xlabel(), two.get_ylabel(), two.get_xlabel()) == ("share", "pixels", "", "pixels")
+
+
 def test_pictures_fill_a_grid() -> None:
     viz.pictures({name: torch.zeros(2, 2, 3) for name in "abc"}, columns=2)
     figure = plt.gcf()

@@ -161,6 +161,20 @@ class PairScenes(Dataset[tuple[ImageTensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[ImageTensor, int]:
         check_index(index, self.length)
+        shown, corners, canvas = self._scene(index)
+        for image, corner in zip(shown, corners, strict=True):
+            paste(canvas, image, *corner, self.side)
+        return ImageTensor(torch.from_numpy(canvas).permute(2, 0, 1)), int(index % 4 < 2)
+
+    def corners(self, index: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Where the two emoji of a scene stand, in the order of their names: (top, left) of each."""
+        check_index(index, self.length)
+        return self._scene(index)[1]
+
+    def _scene(
+        self, index: int
+    ) -> tuple[tuple[Image.Image, Image.Image], tuple[tuple[int, int], tuple[int, int]], np.ndarray]:
+        """The two emoji, where they stand, and the background."""
         four, member = divmod(index, 4)
         draws = Draws(self.seed, four)
         first = draws.below(len(self._by_class))
@@ -169,10 +183,9 @@ class PairScenes(Dataset[tuple[ImageTensor, int]]):
         shown = ((a, other_a), (b, other_b), (a, other_b), (b, other_a))[member]
         across, along = draws.between(0, self.size - self.side), draws.between(0, self.size - self.side - self.distance)
         beside = draws.below(2)
-        canvas = background(draws, self.size)
-        for image, start in zip(shown, (along, along + self.distance), strict=True):
-            paste(canvas, image, *((across, start) if beside else (start, across)), self.side)
-        return ImageTensor(torch.from_numpy(canvas).permute(2, 0, 1)), int(member < 2)
+        starts = (along, along + self.distance)
+        corners = tuple((across, start) if beside else (start, across) for start in starts)
+        return shown, corners, background(draws, self.size)
 
     def _two_of(self, label: int, draws: Draws) -> tuple[Image.Image, Image.Image]:
         """Drawings of two different emoji of a class."""

@@ -5,6 +5,7 @@ Each function draws with pyplot and leaves the figure current, as a notebook sho
 
 from gcvit_edu.viz.bar_panels import bar_panels
 from gcvit_edu.viz.charts import bars, curves
+from gcvit_edu.viz.interval_curves import interval_curves
 from gcvit_edu.viz.intervals import intervals
 from gcvit_edu.viz.matrices import number_grids
 from gcvit_edu.viz.photos import (
@@ -34,6 +35,7 @@ __all__ = [
     "confusion",
     "curves",
     "fields_on_photo",
+    "interval_curves",
     "intervals",
     "learning_curves",
     "local_and_global",
