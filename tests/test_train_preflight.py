@@ -11,7 +11,7 @@ from _train import PATIENCE, RECIPE, checkpoints, command, final_state, finish, 
 
 from gcvit_edu.train import changed, dist, load_recipe
 from gcvit_edu.train.__main__ import BAD_INPUT, main
-from gcvit_edu.train.preflight import Line, _pictures, _speed, checkpoint_bytes, preflight, show
+from gcvit_edu.train.preflight import Line, _pictures, _speed, as_table, checkpoint_bytes, preflight
 from gcvit_edu.train.run import begin
 
 NAMES = ["versions", "device", "folder", "data", "batch", "training pictures", "validation pictures", "model", "disk"]
@@ -269,5 +269,5 @@ def test_too_few_batches_to_time_are_said(tmp_path: Path) -> None:
 
 
 def test_the_table_is_aligned() -> None:
-    table = show([Line("ok", "disk", "room"), Line("warning", "loader", "slow")])
+    table = as_table([Line("ok", "disk", "room"), Line("warning", "loader", "slow")])
     assert table == "ok       disk    room\nwarning  loader  slow"

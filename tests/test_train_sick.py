@@ -46,7 +46,7 @@ def test_a_wrong_query_shows_in_batches_only_and_can_be_repaired() -> None:
     images = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         right = model(images)
-        sick.with_wrong_query(model)
+        sick.with_queries_tiled(model)
         wrong, alone = model(images), model(images[1:2])
         repaired = sick.repaired(model)(images)
     assert (wrong - right).abs().max() > 0.1

@@ -45,11 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _preflight(recipe: Recipe, config: TrainConfig, out: Path, resume: bool) -> int:
-    from gcvit_edu.train.preflight import ERROR, preflight, show
+    from gcvit_edu.train.preflight import ERROR, as_table, preflight
 
     lines = preflight(recipe, config, out, resume=resume)
     if announced()[0] == 0:
-        print(show(lines))
+        print(as_table(lines))
     return BAD_INPUT if any(line.verdict == ERROR for line in lines) else 0
 
 

@@ -87,7 +87,7 @@ def preflight(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = 
     return _worst(lines)
 
 
-def show(lines: list[Line]) -> str:
+def as_table(lines: list[Line]) -> str:
     """The table, for people."""
     width = max(len(line.name) for line in lines)
     return "\n".join(f"{line.verdict:<8} {line.name:<{width}}  {line.text}" for line in lines)

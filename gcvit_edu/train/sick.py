@@ -48,7 +48,7 @@ def attend_to_the_wrong_query(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, rea
     return attend(q.repeat(k.shape[0] // q.shape[0], 1, 1, 1), k, v, bias, real)
 
 
-def with_wrong_query(model: nn.Module) -> nn.Module:
+def with_queries_tiled(model: nn.Module) -> nn.Module:
     """The model, now with the bug in all its global blocks."""
     for module in model.modules():
         if isinstance(module, GlobalWindowAttention):
@@ -106,7 +106,7 @@ def fall_ill(case: str, *, seed: int, epochs: int, pictures: int | None = None) 
     seed_process(seed, 0)
     run = begin(make_model, HEALTHY, torch.device("cpu"))
     if changes.get("wrong"):
-        with_wrong_query(run.model)
+        with_queries_tiled(run.model)
     run.model.train()
     per_epoch = len(images) // HEALTHY.batch_size
     plan = {
