@@ -262,7 +262,7 @@ DATA = (
         ("last-pixel-of-a-box", "boxes[:, 2:] += 1", "boxes[:, 2:] += 0"),
         ("overlap-of-emoji", "4 * _overlap", "0 * _overlap"),
         ("balance-of-a-four", "(a, other_b), (b, other_a))", "(a, other_b), (b, b))"),
-        ("label-of-a-pair", "int(member < 2)", "int(member % 2)"),
+        ("label-of-a-pair", "int(index % 4 < 2)", "int(index % 2)"),
         ("distance-of-a-pair", "(along, along + self.distance)", "(along, along + self.distance - 1)"),
         ("classes-of-a-pair", "first + 1 + draws", "first + draws"),
     )
