@@ -97,3 +97,13 @@ def test_refusals(arguments: list[str], message: str, capsys: pytest.CaptureFixt
     said = capsys.readouterr().err
     assert said.startswith("error: ")
     assert message in said
+
+
+def test_the_name_that_pytorch_gives_a_card_is_understood(capsys: pytest.CaptureFixture[str]) -> None:
+    """It stands in the command that throughput prints; without it the energy would be unknown."""
+    printed = []
+    for gpu in ("NVIDIA H100 80GB HBM3", "H100"):
+        assert main(["tiny", "--gpu", gpu, "--count", "8", "--images-per-second", "1212"]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert "kWh" in printed[0]

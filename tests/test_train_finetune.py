@@ -86,7 +86,8 @@ def test_files_need_their_variant_named(tmp_path: Path) -> None:
     headless = tmp_path / "headless.safetensors"
     save_file(create_model("nano", num_classes=0).state_dict(), headless)
     assert pretrained_model(headless, "nano", num_classes=2).num_classes == 2
-    with pytest.raises(ValueError, match=r"own.safetensors' is none of the names emoji_nano, .*xxtiny.* such as model=n"):
+    names = "emoji_nano, scenes_nano, xxtiny"
+    with pytest.raises(ValueError, match=rf"own.safetensors' is none of the names {names}.* such as model=n"):
         variant_of(file)
     assert (variant_of("emoji_nano"), variant_of("tiny")) == ("nano", "tiny")
 

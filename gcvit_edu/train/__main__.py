@@ -1,4 +1,7 @@
-"""python -m gcvit_edu.train RECIPE [--data DIR] [--set key=value ...] [--out DIR] [--resume | --preflight]."""
+"""python -m gcvit_edu.train RECIPE [--data DIR] [--set key=value ...] [--out DIR] [--resume | --preflight].
+
+Also under torchrun, on several GPUs or machines.
+"""
 
 import argparse
 import sys

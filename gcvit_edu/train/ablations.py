@@ -2,8 +2,8 @@
 
 On the emoji, 13 classes at 64 pixels: the five mixers of gcvit_edu.ablation, each with nano's own windows, where
 stages 3 and 4 are one window each, and with windows half as wide in stage 3, so that three stages have several.
-That is ten networks for each seed. Three seeds of 60 epochs took seven minutes on one H100, all three at once; with one
-thread of a CPU an epoch takes ten times as long as one of the recipe emoji_nano.
+That is ten networks for each seed. Three seeds of 60 epochs took about seven minutes on one H100, all three at once and
+beside another training; on a CPU an epoch is the work of ten of the recipe emoji_nano.
 """
 
 import argparse

@@ -62,6 +62,8 @@ CARDS = {
     "L40S": Card(362, 864, 350),
     "RTX 5090": Card(209.5, 1792, 575, "RTX 5090, eager"),
 }
+# What PyTorch calls a card, as throughput prints it. Only names that were seen: others of the kind have other powers.
+AS_PYTORCH_CALLS_IT = {"NVIDIA H100 80GB HBM3": "H100"}
 
 Range = tuple[float, float]
 
@@ -185,6 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--price", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of one GPU for one hour")
     options = parser.parse_args(arguments)
     measured = options.images_per_second
+    options.gpu = AS_PYTORCH_CALLS_IT.get(options.gpu, options.gpu)
     known = CARDS.get(options.gpu)
     watts = options.watts if options.watts is not None else known and known.watts
     try:
