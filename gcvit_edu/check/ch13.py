@@ -54,8 +54,10 @@ def share_seen(function: Callable[[int, int, int, float], float]) -> Verdict:
         "So much is looked at, and nothing of the rest.",
         {
             "The shorter side is resized, not the longer one.": lambda w, h, s, r: (r * max(w, h)) ** 2 / (w * h),
-            "Areas go with the square of the side.": lambda w, h, s, r: r * min(w, h) / max(w, h),
-            "The crop ratio counts for both sides.": lambda w, h, s, r: r * min(w, h) ** 2 / (w * h),
+            # Also what comes of comparing sides in place of areas, as min**2 / (w * h) is min / max.
+            "The crop ratio counts for both sides: areas go with the square of the side.": (
+                lambda w, h, s, r: r * min(w, h) ** 2 / (w * h)
+            ),
             "The crop ratio is missing.": lambda w, h, s, r: min(w, h) ** 2 / (w * h),
             "That holds for square pictures; what lies left and right of the square is lost, too.": (
                 lambda w, h, s, r: r**2
