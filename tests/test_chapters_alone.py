@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -45,8 +47,13 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def python(tmp_path: Path, others: Path) -> Path:
     """A Python of its own that has torch and all the rest, but not this package."""
-    folder = tmp_path / "venv"
-    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=tmp_path)
+    return new_python(tmp_path, others)
+
+
+def new_python(place: Path, others: Path) -> Path:
+    """See the fixture."""
+    folder = place / "venv"
+    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=place)
     site = next(folder.glob("lib/python*/site-packages"), folder / "Lib" / "site-packages")
     (site / "others.pth").write_text(f"{others}\n")
     return folder / "bin" / "python"
@@ -125,10 +132,30 @@ def test_installing_the_wheel_elsewhere_leaves_this_environment_alone(
     assert run(sys.executable, "-c", WHERE, cwd=tmp_path) == before
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
-def test_chapter_runs_alone_with_the_wheel(chapter: Path, wheel: Path, python: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def runs(
+    wheel: Path, others: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[dict[Path, Future[str]]]:
+    """The chapters that were asked for, each in an empty folder, as many at once as there are processors."""
+    python = new_python(tmp_path_factory.mktemp("reader"), others)
     install(wheel, python)
-    run(python, EXECUTE, alone(chapter, tmp_path), cwd=tmp_path)
+    asked = [
+        item.callspec.params["chapter"]
+        for item in request.session.items
+        if item.name.startswith("test_chapter_runs_alone_with_the_wheel[")
+    ]
+    pool = ThreadPoolExecutor(os.cpu_count())
+    folders = {chapter: tmp_path_factory.mktemp(chapter.stem) for chapter in asked}
+    yield {
+        chapter: pool.submit(run, python, EXECUTE, alone(chapter, folder), cwd=folder, OMP_NUM_THREADS="1")
+        for chapter, folder in folders.items()
+    }
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_chapter_runs_alone_with_the_wheel(chapter: Path, runs: dict[Path, Future[str]]) -> None:
+    runs[chapter].result()
 
 
 # One chapter is enough: tests/test_notebooks.py holds the first cells of all chapters equal.
