@@ -14,13 +14,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = 
 
     See attend_explicit for the shapes; both give the same result.
     """
-    # With a query or a mask shared by the windows, the fused kernel would need it repeated in memory for each.
-    shared = q.shape[0] != k.shape[0] or real is not None
-    # On the CPU it has no backward pass through the bias, and PyTorch's replacement is slower than ours.
+    # With a mask the fused kernel would need the bias repeated in memory for each window. On the CPU it has no backward
+    # pass through the bias, and PyTorch's replacement is slower than ours.
     trains_on_cpu = q.device.type == "cpu" and torch.is_grad_enabled()
-    if shared or trains_on_cpu:
+    if real is not None or trains_on_cpu:
         return attend_explicit(q, k, v, bias, real)[0]
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None].to(q.dtype))
+    return F.scaled_dot_product_attention(for_each_window(q, k), k, v, attn_mask=bias[None].to(q.dtype))
 
 
 def attend_explicit(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -36,19 +35,22 @@ def attend_explicit(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor 
     Returns:
         The result, (B*N, h, T, d), and the map, (B*N, h, T, T), whose rows sum to one.
     """
-    q = q * q.shape[-1] ** -0.5
-    per_query = k.shape[0] // q.shape[0]
-    if per_query == 1:
-        logits = q @ k.transpose(-2, -1)
-    else:
-        k_by_image = rearrange(k, "(b n) h k d -> b h d (n k)", n=per_query)
-        logits = rearrange(q @ k_by_image, "b h q (n k) -> (b n) h q k", n=per_query)
+    q = for_each_window(q * q.shape[-1] ** -0.5, k)
+    logits = q @ k.transpose(-2, -1)
     logits += bias
     if real is not None:
         logits = rearrange(logits, "(b n) h q k -> b n h q k", n=real.shape[0])
         logits = logits.masked_fill(~real[:, None, None, :], float("-inf")).flatten(0, 1)
     weights = logits.softmax(dim=-1)
     return weights.to(v.dtype) @ v, weights
+
+
+def for_each_window(q: Tensor, k: Tensor) -> Tensor:
+    """Queries (B, h, T, d) for keys (B*N, h, T, d) -> (B*N, h, T, d): an image's query for each of its N windows.
+
+    Windows are image-major, so each image's copies stay together. With N = 1 nothing is copied.
+    """
+    return q[:, None].expand(-1, k.shape[0] // q.shape[0], -1, -1, -1).flatten(0, 1)
 
 
 class WindowAttention(nn.Module):

@@ -4,7 +4,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -12,22 +11,33 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from unittest.mock import patch
 
 import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gcvit_edu.machine import describe_machine, peak_memory
 from gcvit_edu.weights import TIMM_VARIANTS
 from gcvit_edu.zoo import create_model
 
 SOURCES = ("ours", "timm")
 MODES = ("eval", "train")
 
+# glibc gives large blocks back to the system and asks for them again, step after step, and how often depends on how a
+# process happens to lie in memory: it makes the same model up to a fifth slower in one process than in the next. With
+# these settings a process keeps what it once had. Other C libraries ignore them.
+STEADY_ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+ALLOCATORS = {"steady": STEADY_ALLOCATOR, "default": {}}
+
 
 @dataclass(frozen=True)
 class Setting:
-    """What is measured: one variant at one size and batch size, in inference or in training, on one device."""
+    """What is measured: one variant at one size and batch size, in inference or in training, on one device.
+
+    The allocator is "steady", where a process keeps the memory it once had, or the system's "default".
+    """
 
     variant: str = "xxtiny"
     image_size: int = 224
@@ -35,6 +45,7 @@ class Setting:
     mode: str = "eval"
     device: str = "cpu"
     compiled: bool = False
+    allocator: str = "steady"
 
     def __post_init__(self) -> None:
         if self.variant not in TIMM_VARIANTS:
@@ -45,22 +56,43 @@ class Setting:
             raise ValueError(f"batch_size={self.batch_size} must be at least 1")
         if self.mode not in MODES:
             raise ValueError(f"mode={self.mode!r} is unknown; use {' or '.join(MODES)}")
+        if self.allocator not in ALLOCATORS:
+            raise ValueError(f"allocator={self.allocator!r} is unknown; use {' or '.join(ALLOCATORS)}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device='cuda', but PyTorch finds no CUDA device here; use 'cpu'")
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Median seconds of a step and peak bytes beyond the model, of both; bytes are None where unknown."""
+    """Of each round and of both: median seconds of a step, and peak bytes beyond the model, None where unknown."""
 
     setting: Setting
-    seconds: dict[str, float]
-    peak_bytes: dict[str, int | None]
+    round_seconds: list[dict[str, float]]
+    round_bytes: list[dict[str, int | None]]
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """The median round's seconds, of both."""
+        return {source: statistics.median(each[source] for each in self.round_seconds) for source in SOURCES}
+
+    @property
+    def peak_bytes(self) -> dict[str, int | None]:
+        """The median round's peak bytes, of both; None where unknown."""
+        known = all(peak for each in self.round_bytes for peak in each.values())
+        return {
+            source: int(statistics.median(each[source] for each in self.round_bytes)) if known else None
+            for source in SOURCES
+        }
 
     @property
     def speed_ratio(self) -> float:
         """How many times as fast as timm we are."""
         return self.seconds["timm"] / self.seconds["ours"]
+
+    @property
+    def round_ratios(self) -> list[float]:
+        """The speed ratio of each round, in rising order."""
+        return sorted(each["timm"] / each["ours"] for each in self.round_seconds)
 
     @property
     def memory_ratio(self) -> float | None:
@@ -136,30 +168,32 @@ def _asked(connection: Connection) -> bool:
 
 
 def _peak_bytes(device: str) -> int | None:
-    return torch.cuda.max_memory_allocated() if device == "cuda" else _peak_of_this_process()
+    return torch.cuda.max_memory_allocated() if device == "cuda" else peak_memory()
 
 
-def _peak_of_this_process() -> int | None:
-    """Peak resident bytes so far, or None where the system does not tell."""
-    status = Path("/proc/self/status")  # Linux; its ru_maxrss would begin with the parent's peak
-    for line in status.read_text().splitlines() if status.is_file() else ():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if platform.system() == "Darwin" else peak * 1024
+def measure(setting: Setting, repeats: int = 7, warm_up: int = 3, rounds: int = 3) -> Measurement:
+    """Speed and peak memory of both, in several rounds.
 
+    In each round either has a new process of its own, so that neither meets the other's heap. They take turns, so that
+    a slow moment of the machine meets both. What a process had by chance it keeps until it ends; hence the rounds.
 
-def measure(setting: Setting, repeats: int = 7, warm_up: int = 3) -> Measurement:
-    """Speed and peak memory of both, each in a process of its own so that neither meets the other's heap.
+    Args:
+        setting: what is measured.
+        repeats: steps of which a round's median is taken.
+        warm_up: steps before them.
+        rounds: pairs of new processes.
 
-    They take turns, so that a slow moment of the machine meets both.
+    Raises:
+        ValueError: if repeats or rounds are below 1, or the model does not run in this setting.
     """
-    if repeats < 1:
-        raise ValueError(f"repeats={repeats} must be at least 1")
+    if repeats < 1 or rounds < 1:
+        raise ValueError(f"repeats={repeats}, rounds={rounds} must be at least 1")
+    found = [_measure_round(setting, repeats, warm_up) for _ in range(rounds)]
+    return Measurement(setting, [seconds for seconds, _ in found], [peaks for _, peaks in found])
+
+
+def _measure_round(setting: Setting, repeats: int, warm_up: int) -> tuple[dict[str, float], dict[str, int | None]]:
+    """Seconds and peak bytes of both, from one pair of processes."""
     context = multiprocessing.get_context("spawn")
     workers: dict[str, tuple[Connection, BaseProcess]] = {}
     answers: dict[str, list[tuple[float, int | None]]] = {source: [] for source in SOURCES}
@@ -167,7 +201,8 @@ def measure(setting: Setting, repeats: int = 7, warm_up: int = 3) -> Measurement
         for source in SOURCES:
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(theirs, setting, source, torch.get_num_threads()))
-            process.start()
+            with patch.dict(os.environ, ALLOCATORS[setting.allocator]):  # read when the process begins
+                process.start()
             theirs.close()
             workers[source] = (ours, process)
         for connection, _ in workers.values():
@@ -183,30 +218,15 @@ def measure(setting: Setting, repeats: int = 7, warm_up: int = 3) -> Measurement
             process.join(timeout=30)
             process.terminate()
     seconds = {source: statistics.median(t for t, _ in given[warm_up:]) for source, given in answers.items()}
-    return Measurement(setting, seconds, {source: given[-1][1] for source, given in answers.items()})
-
-
-def describe_machine(device: str) -> str:
-    """What was measured on, in one line."""
-    if device == "cuda":
-        hardware = torch.cuda.get_device_name()
-    else:
-        hardware = f"{_processor()}, {torch.get_num_threads()} threads of {os.cpu_count()} cores"
-    return f"{hardware}; Python {platform.python_version()}, torch {torch.__version__}, timm {timm.__version__}"
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [line.split(":", 1)[1] for line in info.read_text().splitlines() if line.startswith("model name")]
-        if names:
-            return names[0].strip()
-    return platform.processor() or platform.machine()
+    return seconds, {source: given[-1][1] for source, given in answers.items()}
 
 
 def format_table(measurements: Iterable[Measurement]) -> str:
-    """One aligned line per setting; "faster" is timm's time over ours, "memory" our memory over timm's."""
-    head = ("mode", "batch", "graph", "ours ms", "timm ms", "faster", "ours MiB", "timm MiB", "memory")
+    """One aligned line per setting: "faster" is timm's time over ours, "memory" our memory over timm's.
+
+    Beside "faster" stand its lowest and its highest value in any round.
+    """
+    head = ("mode", "batch", "graph", "ours ms", "timm ms", "faster", "rounds", "ours MiB", "timm MiB", "memory")
     rows = [head]
     for each in measurements:
         setting, ratio = each.setting, each.memory_ratio
@@ -217,6 +237,7 @@ def format_table(measurements: Iterable[Measurement]) -> str:
                 "compiled" if setting.compiled else "eager",
                 *(f"{each.seconds[source] * 1e3:.1f}" for source in SOURCES),
                 f"{each.speed_ratio:.2f}x",
+                f"{each.round_ratios[0]:.2f}-{each.round_ratios[-1]:.2f}x",
                 *("-" if (peak := each.peak_bytes[source]) is None else f"{peak / 2**20:.0f}" for source in SOURCES),
                 "-" if ratio is None else f"{ratio:.2f}x",
             )
@@ -234,23 +255,26 @@ def main(arguments: Sequence[str] | None = None) -> list[Measurement]:
     parser.add_argument("--image-size", type=int, default=224, metavar="PIXELS")
     parser.add_argument("--compile", action="store_true", help="measure both with torch.compile, too")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--repeats", type=int, default=7, metavar="N")
+    parser.add_argument("--repeats", type=int, default=7, metavar="N", help="steps in each round")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="each with new processes")
+    parser.add_argument("--allocator", default="steady", choices=ALLOCATORS, help="of memory, in both; see Setting")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads; PyTorch's choice by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the measurements there as well")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads or torch.get_num_threads())
     try:
         settings = [
-            Setting(options.variant, options.image_size, batch_size, mode, options.device, compiled)
+            Setting(options.variant, options.image_size, batch_size, mode, options.device, compiled, options.allocator)
             for compiled in ([False, True] if options.compile else [False])
             for mode in options.modes
             for batch_size in options.batch_sizes
         ]
-        measurements = [measure(setting, options.repeats) for setting in settings]
+        measurements = [measure(setting, options.repeats, rounds=options.rounds) for setting in settings]
     except ValueError as error:
         parser.error(str(error))
     machine = describe_machine(options.device)
-    print(f"GC ViT {options.variant} at {options.image_size} pixels, float32, median of {options.repeats}\n{machine}")
+    print(f"GC ViT {options.variant} at {options.image_size} pixels, float32, {options.allocator} allocator")
+    print(f"medians of {options.repeats} steps in each of {options.rounds} rounds\n{machine}")
     print(format_table(measurements))
     if options.json:
         record = {"machine": machine, "measurements": [asdict(each) for each in measurements]}

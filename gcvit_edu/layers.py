@@ -1,6 +1,7 @@
 """The small parts: MLP, squeeze-and-excitation, fused MBConv, drop path, layer scale."""
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,9 +24,9 @@ class Mlp(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """(B, C, H, W) -> (B, C, H, W): scale each channel by a gate computed from all channel means.
+    """(B, C, H, W) -> (B, C): a gate between 0 and 1 for each channel, computed from all channel means.
 
-    Hu et al. 2018, without biases and with GELU, as in GC ViT (Hatamizadeh et al. 2023).
+    Hu et al. 2018, without biases and with GELU, as in GC ViT (Hatamizadeh et al. 2023). Who calls it scales the map.
 
     Args:
         dim: C; the gate is computed at a quarter of it.
@@ -38,8 +39,7 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         squeezed = x.mean((2, 3))  # (B, C)
-        gate = torch.sigmoid(self.fc2(F.gelu(self.fc1(squeezed))))
-        return x * gate[:, :, None, None]
+        return torch.sigmoid(self.fc2(F.gelu(self.fc1(squeezed))))
 
 
 class FusedMBConv(nn.Module):
@@ -59,7 +59,12 @@ class FusedMBConv(nn.Module):
         self.conv_pw = nn.Conv2d(dim, dim, kernel_size=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv_pw(self.se(F.gelu(self.conv_dw(x))))
+        y = F.gelu(self.conv_dw(x))
+        # Scaling the channels that the 1x1 convolution reads is scaling its weights, and those are fewer numbers.
+        weights = self.se(y)[:, :, None] * self.conv_pw.weight.flatten(1).T  # (B, C, C'), another for each image
+        tokens_x, tokens_y = (rearrange(z, "b c h w -> b (h w) c") for z in (x, y))
+        out = torch.baddbmm(tokens_x, tokens_y, weights)  # x + y @ weights
+        return rearrange(out, "b (h w) c -> b c h w", h=x.shape[2])
 
 
 class DropPath(nn.Module):

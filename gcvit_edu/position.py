@@ -37,7 +37,9 @@ class RelativePositionBias(nn.Module):
         self.register_buffer("index", relative_position_index(window), persistent=False)
 
     def forward(self) -> Tensor:
-        return rearrange(self.table[self.index], "q k h -> h q k").contiguous()
+        # Head by head. table[index] is the same, but several times slower, above all in its backward pass.
+        picked = self.table.T.gather(1, self.index.flatten().expand(self.table.shape[1], -1))
+        return rearrange(picked, "h (q k) -> h q k", q=self.window**2)
 
     def _load_from_state_dict(self, *args: Any) -> None:
         # The index is not saved, and a model that was made without memory (on "meta") has none until now.

@@ -1,23 +1,26 @@
 """The benchmark: what it compares, its arithmetic, its table and its refusals. No time is asserted."""
 
 import json
+import os
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 import torch
 from _support import error_of
 
+from gcvit_edu import bench
 from gcvit_edu.bench import (
     Measurement,
     Setting,
     build,
-    describe_machine,
     format_table,
     main,
     make_step,
     measure,
 )
 from gcvit_edu.layers import DropPath
+from gcvit_edu.machine import describe_machine
 from gcvit_edu.weights import convert_state_dict
 
 QUICK = {"image_size": 32, "batch_size": 1}
@@ -37,23 +40,30 @@ def test_both_compute_the_same(mode: str) -> None:
 
 
 def test_ratios_and_table() -> None:
-    one = Measurement(Setting(), {"ours": 0.2, "timm": 0.3}, {"ours": 50 * 2**20, "timm": 100 * 2**20})
-    two = Measurement(Setting(mode="train", batch_size=16), {"ours": 2, "timm": 1}, {"ours": None, "timm": None})
+    seconds = [{"ours": 0.2, "timm": 0.3}, {"ours": 0.4, "timm": 0.2}, {"ours": 0.1, "timm": 0.4}]
+    peaks = [{"ours": ours * 2**20, "timm": 100 * 2**20} for ours in (50, 20, 60)]
+    one = Measurement(Setting(), seconds, peaks)
+    none = {"ours": None, "timm": None}
+    two = Measurement(Setting(mode="train", batch_size=16), [{"ours": 2, "timm": 1}], [none])
+    three = Measurement(Setting(), seconds[:2], [peaks[0], none])
     assert one.speed_ratio == pytest.approx(1.5)
     assert one.memory_ratio == 0.5
     assert two.memory_ratio is None
+    assert three.memory_ratio is None  # one round did not tell
+    assert one.round_ratios == pytest.approx([0.5, 1.5, 4])
     assert format_table([one, two]).splitlines() == [
-        " mode  batch  graph  ours ms  timm ms  faster  ours MiB  timm MiB  memory",
-        " eval      8  eager    200.0    300.0   1.50x        50       100   0.50x",
-        "train     16  eager   2000.0   1000.0   0.50x         -         -       -",
+        " mode  batch  graph  ours ms  timm ms  faster      rounds  ours MiB  timm MiB  memory",
+        " eval      8  eager    200.0    300.0   1.50x  0.50-4.00x        50       100   0.50x",
+        "train     16  eager   2000.0   1000.0   0.50x  0.50-0.50x         -         -       -",
     ]
 
 
 def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "bench.json"
-    options = "--batch-sizes 1 --modes eval --image-size 32 --repeats 1"
+    options = "--batch-sizes 1 --modes eval --image-size 32 --repeats 1 --rounds 2"
     (found,) = main([*options.split(), "--threads", str(torch.get_num_threads()), "--json", str(file)])
     assert found.setting == Setting(**QUICK)
+    assert len(found.round_seconds) == 2
     assert all(value > 0 for value in found.seconds.values())
     assert all(value is None or value > 0 for value in found.peak_bytes.values())
     printed = capsys.readouterr().out
@@ -66,7 +76,9 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_memory_holds_at_least_the_first_activations() -> None:
-    found = measure(Setting(image_size=64, batch_size=32, mode="train"), repeats=1, warm_up=1).peak_bytes["ours"]
+    found = measure(Setting(image_size=64, batch_size=32, mode="train"), repeats=1, warm_up=1, rounds=1).peak_bytes[
+        "ours"
+    ]
     if found is None:
         pytest.skip("this system does not tell a process its peak memory")
     assert found > 4 * 32 * 64 * 32 * 32  # four bytes for 64 channels of 32x32 cells, 32 times
@@ -78,6 +90,7 @@ REFUSALS = [
     (["--image-size", "100"], "image_size=100; use a multiple of 32"),
     (["--batch-sizes", "0"], "batch_size=0 must be at least 1"),
     (["--repeats", "0", "--batch-sizes", "1", "--image-size", "32", "--modes", "eval"], "repeats=0"),
+    (["--rounds", "0", "--batch-sizes", "1", "--image-size", "32", "--modes", "eval"], "rounds=0"),
 ]
 
 
@@ -106,11 +119,28 @@ def test_no_compiler_is_said_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
         make_step(torch.nn.Identity(), Setting(compiled=True, **QUICK))
 
 
-def test_an_unknown_mode_is_refused() -> None:
+def test_an_unknown_mode_or_allocator_is_refused() -> None:
     with pytest.raises(ValueError, match="mode='predict' is unknown; use eval or train"):
         Setting(mode="predict")
+    with pytest.raises(ValueError, match="allocator='fast' is unknown; use steady or default"):
+        Setting(allocator="fast")
 
 
-def test_an_error_in_a_worker_reaches_the_reader() -> None:
-    with pytest.raises(ValueError, match="repeats=0 must be at least 1"):
+def tell_allocator(connection: Connection, *_: object) -> None:
+    """In the place of a worker: answer with a setting of its allocator instead of seconds."""
+    connection.send(None)
+    while connection.recv():
+        connection.send((float(os.environ.get("MALLOC_MMAP_MAX_", -1)), None))
+
+
+@pytest.mark.parametrize(("allocator", "told"), [("steady", 0), ("default", -1)])
+def test_the_allocator_is_that_of_the_workers_only(allocator: str, told: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MALLOC_MMAP_MAX_", raising=False)
+    monkeypatch.setattr(bench, "_work", tell_allocator)
+    assert measure(Setting(allocator=allocator), repeats=1, rounds=1).seconds == {"ours": told, "timm": told}
+    assert "MALLOC_MMAP_MAX_" not in os.environ
+
+
+def test_nothing_to_measure_is_refused() -> None:
+    with pytest.raises(ValueError, match="repeats=0, rounds=3 must be at least 1"):
         measure(Setting(**QUICK), repeats=0)

@@ -208,6 +208,7 @@ LEVELS = {
     "layers": 0,
     "inputs": 0,
     "files": 0,
+    "machine": 0,
     "quantise": 0,
     "attention": 1,
     "query": 1,

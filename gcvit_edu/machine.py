@@ -1,0 +1,40 @@
+"""The machine that a measurement was made on."""
+
+import os
+import platform
+from pathlib import Path
+
+import timm
+import torch
+
+
+def describe_machine(device: str) -> str:
+    """Hardware and versions, in one line; device is "cpu" or "cuda"."""
+    if device == "cuda":
+        hardware = torch.cuda.get_device_name()
+    else:
+        hardware = f"{_processor()}, {torch.get_num_threads()} threads of {os.cpu_count()} cores"
+    return f"{hardware}; Python {platform.python_version()}, torch {torch.__version__}, timm {timm.__version__}"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [line.split(":", 1)[1] for line in info.read_text().splitlines() if line.startswith("model name")]
+        if names:
+            return names[0].strip()
+    return platform.processor() or platform.machine()
+
+
+def peak_memory() -> int | None:
+    """Peak resident bytes of this process so far, or None where the system does not tell."""
+    status = Path("/proc/self/status")  # Linux; its ru_maxrss would begin with the parent's peak
+    for line in status.read_text().splitlines() if status.is_file() else ():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if platform.system() == "Darwin" else peak * 1024
