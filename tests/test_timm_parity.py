@@ -46,6 +46,7 @@ def test_equal_at_224_pixels(name: str) -> None:
     x = images(3, 224)
     check_equal_outputs(ours, theirs, x)
     check_equal_maps(ours, theirs, x)
+    check_equal_gradients(ours, theirs, x, convert_state_dict, tolerance=1e-4)
     check_equal_gradients(ours.double(), theirs.double(), x.double(), convert_state_dict)
 
 
@@ -75,6 +76,8 @@ def test_a_small_mistake_is_noticed() -> None:
         check_equal_outputs(ours, theirs, x)
     with pytest.raises(AssertionError):
         check_equal_maps(ours, theirs, x)
+    with pytest.raises(AssertionError, match=r"gradient of|not the same maxima"):
+        check_equal_gradients(ours, theirs, x, convert_state_dict, tolerance=1e-4)
     with pytest.raises(AssertionError, match="gradient of"):
         check_equal_gradients(ours.double(), theirs.double(), x.double(), convert_state_dict)
 
