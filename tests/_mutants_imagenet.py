@@ -65,6 +65,8 @@ IMAGENET = (
         ("place-in-a-smaller-picture", "tuple(side / by for side in box)", "tuple(side / by + 1 for side in box)"),
         ("area-of-the-part", "list(self.scale), list", "[0.3, 1.0], list"),
         ("mean-of-the-pixels", ".sub_(self.mean)", ""),
+        ("part-of-the-whole-picture", "[:, :, top:bottom, left:right]", "[:, :, : bottom - top, : right - left]"),
+        ("refused-by-simplejpeg", "except ValueError:", "except KeyError:"),
     ),
     (
         "gcvit_edu/train/bad_images.py",

@@ -4,6 +4,7 @@ import io
 import math
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
+from gcvit_edu.data import jpeg
 from gcvit_edu.data.augment import Augmented
 from gcvit_edu.data.cuttings import IMAGENET_SIZES, cut_photos
 from gcvit_edu.data.encoded import Encoded, EncodedImage, FolderPictures
@@ -70,7 +72,7 @@ def test_a_large_part_is_decoded_smaller_and_looks_the_same(size: int, by: int) 
     """Sides that are no multiples of 8, a part at odd places: a shift by one pixel would be seen."""
     image, box = encoded(photo(501, 379)), (3, 2, 498, 377)
     with image.open() as lazy:
-        ours = cropped(lazy, box, size)
+        ours = cropped(image, lazy, box, size)
         assert lazy.size == (math.ceil(501 / by), math.ceil(379 / by))
     exact = image.decode().resize((size, size), Image.Resampling.BICUBIC, box=box)
     expected = torch.from_numpy(np.array(exact)).permute(2, 0, 1)
@@ -81,15 +83,37 @@ def test_a_large_part_is_decoded_smaller_and_looks_the_same(size: int, by: int) 
 
 
 def test_a_part_of_less_than_twice_the_size_is_decoded_in_full() -> None:
-    with encoded(photo()).open() as lazy:
-        cropped(lazy, (0, 0, 447, 375), 224)
+    image = encoded(photo())
+    with image.open() as lazy:
+        whole = cropped(image, lazy, (0, 0, 447, 375), 224)
         assert lazy.size == (500, 375)
+    expected = image.decode().crop((0, 0, 447, 375)).resize((224, 224), Image.Resampling.BICUBIC)
+    assert (whole.int() - torch.from_numpy(np.array(expected)).permute(2, 0, 1).int()).abs().max() <= 2
+
+
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_without_simplejpeg_or_where_it_refuses_pillow_reads_the_same(
+    mode: str, installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, box, calls = encoded(photo(mode=mode)), (7, 5, 231, 229), []
+    with image.open() as lazy:
+        ours = cropped(image, lazy, box, 224)
+
+    def refuse(content: bytes) -> None:
+        calls.append(len(content))
+        raise ValueError("refused")
+
+    monkeypatch.setattr(jpeg, "simplejpeg", SimpleNamespace(decode_jpeg=refuse) if installed else None)
+    with image.open() as lazy:
+        assert torch.equal(cropped(image, lazy, box, 224), ours)
+    assert len(calls) == (installed and mode != "CMYK")
 
 
 def boxes(monkeypatch: pytest.MonkeyPatch, image: EncodedImage, draws: int) -> list[tuple[int, int, int, int]]:
     found: list[tuple[int, int, int, int]] = []
 
-    def remember(_lazy: Image.Image, box: tuple[int, int, int, int], size: int) -> Tensor:
+    def remember(_image: EncodedImage, _lazy: Image.Image, box: tuple[int, int, int, int], size: int) -> Tensor:
         found.append(box)
         return torch.zeros(3, size, size, dtype=torch.uint8)
 

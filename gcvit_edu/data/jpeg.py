@@ -12,6 +12,11 @@ from torchvision.transforms.v2 import functional as F
 from gcvit_edu.data.encoded import EncodedImage
 from gcvit_edu.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 
+try:
+    import simplejpeg
+except ImportError:  # it comes with the extra "train"; Pillow decodes the same pixels, but takes half as long again
+    simplejpeg = None
+
 BICUBIC = Image.Resampling.BICUBIC
 
 
@@ -20,9 +25,9 @@ class JpegCrop(nn.Module):
 
     Where the part lies is drawn by torchvision's RandomResizedCrop: from the same state of PyTorch's generator both
     take the same part. What differs is the work. A part at least twice as large as it will be is decoded at half,
-    a quarter or an eighth of the size, which JPEG can do by itself. Else PyTorch resizes the part, whose vector
-    instructions are faster than Pillow's loops. Pixels differ from Pillow's by rounding, or by the filter where the
-    picture was decoded smaller.
+    a quarter or an eighth of the size, which JPEG can do by itself. Else simplejpeg decodes the picture, where it is
+    installed, and PyTorch resizes the part; both are faster than Pillow. Pixels differ from Pillow's by rounding, or by
+    the filter where the picture was decoded smaller.
 
     Args:
         size: side of the square that comes out, in pixels.
@@ -43,7 +48,7 @@ class JpegCrop(nn.Module):
         try:
             with image.open() as lazy:  # knows its size, and decodes when it must
                 top, left, height, width = RandomResizedCrop.get_params(lazy, list(self.scale), list(self.ratio))
-                crop = cropped(lazy, (left, top, left + width, top + height), self.size)
+                crop = cropped(image, lazy, (left, top, left + width, top + height), self.size)
         except image.errors as error:
             raise image.bad(error) from error
         return (crop, *labels) if labels else crop
@@ -60,11 +65,12 @@ class Decode(nn.Module):
         return (image.decode(), *labels) if labels else image.decode()
 
 
-def cropped(lazy: Image.Image, box: tuple[int, int, int, int], size: int) -> Tensor:
+def cropped(image: EncodedImage, lazy: Image.Image, box: tuple[int, int, int, int], size: int) -> Tensor:
     """A part of a picture, resized (bicubic, antialiased) -> uint8 (3, size, size).
 
     Args:
-        lazy: the picture, opened by Pillow and not loaded yet; a JPEG file is loaded only as large as needed.
+        image: the picture's file.
+        lazy: the same, opened by Pillow and not loaded yet; a JPEG file is loaded only as large as needed.
         box: left, top, right and bottom of the part, in pixels.
         size: side of the square that comes out.
     """
@@ -75,8 +81,19 @@ def cropped(lazy: Image.Image, box: tuple[int, int, int, int], size: int) -> Ten
         assert lazy.width == -(-full // by)
         resized = lazy.convert("RGB").resize((size, size), BICUBIC, box=tuple(side / by for side in box))
         return _tensor_of(resized)[0]
-    part = _tensor_of((lazy if lazy.mode == "RGB" else lazy.convert("RGB")).crop(box))
+    left, top, right, bottom = box
+    part = _decoded(image, lazy)[:, :, top:bottom, left:right]
     return F.resize(part, [size, size], F.InterpolationMode.BICUBIC)[0]
+
+
+def _decoded(image: EncodedImage, lazy: Image.Image) -> Tensor:
+    """The whole picture in RGB, uint8 (1, 3, H, W), channels last in memory."""
+    if simplejpeg and lazy.format == "JPEG" and lazy.mode in ("RGB", "L"):
+        try:
+            return torch.from_numpy(simplejpeg.decode_jpeg(image.content)).permute(2, 0, 1)[None]
+        except ValueError:
+            pass  # Pillow reads some files that simplejpeg refuses, and says of the others what is wrong
+    return _tensor_of(lazy.convert("RGB"))
 
 
 def _tensor_of(picture: Image.Image) -> Tensor:
