@@ -82,10 +82,14 @@ def paired_interval(function: Callable[[list[float], list[float], float], tuple[
         "That is where single seeds lie; the mean's deviation is smaller by the root of n.": [ends(t * s)],
         "Divide by the root of n, not by n.": [ends(t * s / n)],
         "Use the factor t; 1.96 takes the deviation for known.": [ends(1.96 * s / math.sqrt(n))],
+        "Use the t that is given; 4.30 is for three seeds.": [
+            ends(4.302653 * s / math.sqrt(n)),
+            ends(4.3 * s / math.sqrt(n)),
+        ],
         "The factor t is missing: that is one standard error.": [ends(s / math.sqrt(n))],
     }
     if _near(found, ends(t * s / math.sqrt(n))):
-        return Verdict(True, "With so few seeds, half of its width is Student's doing.")
+        return Verdict(True, "With three seeds, more than half of its width is Student's doing.")
     for diagnosis, wrong in mistakes.items():
         if any(_near(found, one) for one in wrong):
             return not_yet(diagnosis)
@@ -133,6 +137,9 @@ def seeds_needed(function: Callable[[float, float], int]) -> Verdict:
         [(1.0, 1.2), (0.5, 1.2), (2.0, 3.3), (0.3, 0.7)],
         lambda difference, s: math.ceil((2.8 * s / difference) ** 2),
         {
+            "That is for unpaired networks; s is already the deviation of the difference.": lambda diff, s: math.ceil(
+                2 * (2.8 * s / diff) ** 2
+            ),
             "Square it: the standard error falls with the root of n.": lambda diff, s: math.ceil(2.8 * s / diff),
             "Round up; one seed fewer is not enough.": lambda diff, s: math.floor((2.8 * s / diff) ** 2),
             "Not rounded: seeds are whole numbers.": lambda diff, s: (2.8 * s / diff) ** 2,
