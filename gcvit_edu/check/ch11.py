@@ -133,7 +133,7 @@ def points_at(function: Callable[[Tensor, Tensor], float]) -> Verdict:
     if failed:
         return failed
     mistakes = {
-        "Several numbers are largest. One of them lies on the object; count the share of those that do.": 1.0,
+        "Several numbers are largest. You looked at one of them; count the share of those that lie on the object.": 1.0,
         "That is 0 unless all of the largest are on the object; count their share.": 0.0,
         "That is the energy: the share of the map's sum.": (values[mask].sum() / values.sum()).item(),
         "That is the share of the object's pixels; take the share of the largest numbers.": 2 / 4,
@@ -185,7 +185,8 @@ def chance_of_likeness(answer: float | None) -> Verdict:
     if verdict:
         return verdict
     mistakes = {
-        "That counts maps in the very same order only; 0.8 is reached by others, too.": 1 / 24,
+        "That counts maps in the very same order only; 0.8 is reached by others, too. "
+        "With >= 0.8 rounding may hide them.": 1 / 24,
         "The same order has the correlation 1, and counts, too.": 3 / 24,
         "That counts -0.8 and below, too; only the positive ones were asked for.": 8 / 24,
         "Those are the maps below 0.8.": 20 / 24,
