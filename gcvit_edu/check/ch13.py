@@ -29,6 +29,7 @@ def steps_of_a_run(function: Callable[[int, int, int, float], tuple[int, int, in
             right(*case)[2],
         ),
         "The warm-up is given in epochs; return it in steps.": lambda *case: (*right(*case)[:2], round(case[3])),
+        "Round the steps of the warm-up, not its epochs.": lambda n, b, e, w: (n // b, e * (n // b), int(w) * (n // b)),
         "Leave out the incomplete batch of each epoch, not only of the run.": lambda n, b, e, w: (
             n // b,
             e * n // b,
@@ -128,6 +129,9 @@ def rate_factor(function: Callable[[float, float, int, int], float]) -> Verdict:
                 right(*case) * case[2] / case[3]
             ),
             "That is the factor the other way round.": lambda *case: 1 / right(*case),
+            "The two roots are exchanged: a larger batch has the smaller v.": lambda u, c, n, k: (
+                k / n * math.sqrt((u**2 + c**2 / n) / (u**2 + c**2 / k))
+            ),
             "The variance of a mean falls with the number of pictures.": lambda u, c, n, k: (
                 k / n * math.sqrt((u**2 + c**2 / k**2) / (u**2 + c**2 / n**2))
             ),

@@ -2,8 +2,8 @@
 
 A picture of 32 pixels on a plain colour shows two drawings of 8 pixels, each one of two, beside or above each other.
 Whatever is seen at one of the places, it is seen equally often with both answers. The networks are small ones with the
-five mixers of gcvit_edu.ablation. Some have four stages; others only the first two, which have four windows each and no
-window that sees the whole map. A network takes one to two minutes on one thread of a CPU.
+five mixers of gcvit_edu.ablation, and only the first two stages of GC ViT: those that have several windows, four each.
+A network takes one to two minutes on one thread of a CPU.
 
 All are also told, by a second loss, how often either drawing is there, but for some with the global query ("told" is
 false), which are not.
@@ -89,17 +89,16 @@ class Pairs:
 
 
 class FirstStages(nn.Module):
-    """(B, 3, H, W) -> logits (B, num_classes): the first stages of a network, and a new norm and head.
+    """(B, 3, H, W) -> logits (B, num_classes): the first two stages of a network, and a new norm and head.
 
     Args:
         model: untrained; its stem and stages are used, not copied.
-        stages: how many.
     """
 
-    def __init__(self, model: GCViT, stages: int) -> None:
+    def __init__(self, model: GCViT) -> None:
         super().__init__()
-        dim = model.config.dims[stages - 1]
-        self.stem, self.stages = model.stem, model.stages[:stages]
+        dim = model.config.dims[1]
+        self.stem, self.stages = model.stem, model.stages[:2]
         self.norm, self.head = nn.LayerNorm(dim), nn.Linear(dim, model.num_classes).apply(init_weights)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -109,12 +108,11 @@ class FirstStages(nn.Module):
         return self.head(self.norm(x).mean((1, 2)))
 
 
-def network(mixer: str, stages: int, seed: int) -> FirstStages:
+def network(mixer: str, seed: int) -> FirstStages:
     """An untrained network for the pairs: logits of "different" and "same", then a count for each drawing.
 
     Args:
         mixer: one of MIXERS.
-        stages: 4, or 2 for a network without a window that sees the whole map.
         seed: of the weights.
     """
     seed_process(seed, 0)
@@ -127,15 +125,14 @@ def network(mixer: str, stages: int, seed: int) -> FirstStages:
         drop_path_rate=0.0,
         num_classes=4,
     )
-    return FirstStages(with_mixer(GCViT(config), mixer), stages)
+    return FirstStages(with_mixer(GCViT(config), mixer))
 
 
-def train_on_pairs(mixer: str, stages: int, seed: int, steps: int, told: bool = True) -> dict[str, Any]:
+def train_on_pairs(mixer: str, seed: int, steps: int, told: bool = True) -> dict[str, Any]:
     """Train one network; a line with its held-out accuracy at each distance.
 
     Args:
         mixer: one of MIXERS.
-        stages: of the network, 4 or 2.
         seed: of the weights and the pictures.
         steps: of BATCH new pictures each.
         told: whether it also learns to count the drawings.
@@ -143,7 +140,7 @@ def train_on_pairs(mixer: str, stages: int, seed: int, steps: int, told: bool = 
     Raises:
         ArithmeticError: if the loss is not finite.
     """
-    pairs, net = Pairs(), network(mixer, stages, seed).train()
+    pairs, net = Pairs(), network(mixer, seed).train()
     optimizer = AdamW(decay_groups(net, WEIGHT_DECAY), lr=PEAK)
     generator = torch.Generator().manual_seed(seed)
     learned_at: int | None = None  # the first step at which three quarters of the last fifty batches were right
@@ -168,7 +165,6 @@ def train_on_pairs(mixer: str, stages: int, seed: int, steps: int, told: bool = 
             learned_at = step + 1
     return {
         "mixer": mixer,
-        "stages": stages,
         "seed": seed,
         "steps": steps,
         "told": told,
@@ -199,11 +195,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args(arguments)
     lines = read_pairs(options.out) if options.out.exists() else []
-    done = {(line["mixer"], line["stages"], line["seed"], line["steps"], line["told"]) for line in lines}
+    done = {(line["mixer"], line["seed"], line["steps"], line["told"]) for line in lines}
     kinds = [*((mixer, True) for mixer in MIXERS), ("global query", False)]
-    for stages, seed, (mixer, told) in itertools.product((2, 4), options.seeds, kinds):
-        if (mixer, stages, seed, options.steps, told) not in done:
-            lines.append(train_on_pairs(mixer, stages, seed, options.steps, told))
+    for seed, (mixer, told) in itertools.product(options.seeds, kinds):
+        if (mixer, seed, options.steps, told) not in done:
+            lines.append(train_on_pairs(mixer, seed, options.steps, told))
             print(json.dumps(lines[-1]), flush=True)
             write_atomically(options.out, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
