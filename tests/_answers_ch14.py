@@ -137,6 +137,7 @@ WRONG: list[tuple[Callable[..., Verdict], Any, str]] = [
     (ch14.factor_for, lambda d, s: s ** (1 / sum(d)), "one layer beyond the first block"),
     (ch14.factor_for, lambda d, s: s ** (1 / (sum(d) + 2)), "not + 2"),
     (ch14.factor_for, lambda d, s: s ** (1 / 5), "You count stages"),
+    (ch14.factor_for, lambda d, s: s ** (1 / len(d)), "and the stem lies beyond them"),
     (ch14.factor_for, lambda d, s: 1 - (1 - s) / (sum(d) + 1), "is no root"),
     (ch14.factor_for, lambda d, s: s ** (sum(d) + 1), "solve for the factor"),
     (ch14.factor_for, lambda d, s: 0.75, "your function gives 0.75"),
@@ -166,6 +167,19 @@ WRONG: list[tuple[Callable[..., Verdict], Any, str]] = [
     (ch14.difference, with_half(lambda c: 0.0), "the mean alone"),
     (ch14.difference, with_half(lambda c: -1.0), "The lower end comes first"),
     (ch14.difference, with_half(lambda c: 0.5), "which is not right"),
+    (
+        ch14.difference,
+        lambda a, b: (
+            sum(b) / 3 - sum(a) / 3,
+            4.303 * deviation([y - x for x, y in zip(a, b, strict=True)]) / math.sqrt(3),
+        ),
+        "mean and the half width",
+    ),
+    (
+        ch14.difference,
+        lambda a, b: with_half(lambda c: 4.303 * (deviation(a) + deviation(b)) / math.sqrt(3))(a, b),
+        "added the half widths",
+    ),
     (ch14.difference, lambda a, b: 0.04, "Return two numbers"),
     (ch14.probe, lambda x, y, n, r: probe(x, y, n, 0.0), "The ridge is missing"),
     (ch14.probe, solved, "column of ones is missing"),

@@ -29,6 +29,9 @@ def factor_for(function: Callable[[tuple[int, ...], float], float]) -> Verdict:
             lambda depths, share: share ** (1 / (sum(depths) + 2))
         ),
         "You count stages; in this chapter each block is a layer.": lambda depths, share: share ** (1 / 5),
+        "You count stages, and the stem lies beyond them; in this chapter each block is a layer.": (
+            lambda depths, share: share ** (1 / len(depths))
+        ),
         "The factor is multiplied by itself, once for each layer; a share of the way is no root.": (
             lambda depths, share: 1 - (1 - share) / (sum(depths) + 1)
         ),
@@ -132,16 +135,23 @@ def difference(function: Callable[[list[float], list[float]], tuple[float, float
     changes = [y - x for x, y in zip(a, b, strict=True)]
     mean, spread = sum(changes) / 3, deviation(changes)
     apart = math.sqrt(deviation(a) ** 2 + deviation(b) ** 2)
+    half_width = 4.303 * spread / math.sqrt(3)
+    if abs(low - mean) < 1e-6 and abs(high - half_width) < 1e-6:
+        return not_yet("That is the mean and the half width; return the two ends.")
     if low > high:
         return not_yet("The lower end comes first.")
 
     def fits(middle: float, half: float) -> bool:
         return abs(low - middle + half) < 1e-6 and abs(high - middle - half) < 1e-6
 
-    if fits(mean, 4.303 * spread / math.sqrt(3)):
+    if fits(mean, half_width):
         return Verdict(True, "Does your interval hold zero? Then three seeds have not shown a difference.")
     mistakes = {
-        "That is a - b; the question is what changed from a to b.": (-mean, 4.303 * spread / math.sqrt(3)),
+        "That is a - b; the question is what changed from a to b.": (-mean, half_width),
+        "You added the half widths of the two methods; take the differences first, seed by seed.": (
+            mean,
+            4.303 * (deviation(a) + deviation(b)) / math.sqrt(3),
+        ),
         "1.96 is for many runs; with three the factor is 4.303.": (mean, 1.96 * spread / math.sqrt(3)),
         "That is the interval for one run; the mean of three has a smaller deviation, by the root of 3.": (
             mean,
