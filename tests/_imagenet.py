@@ -44,8 +44,10 @@ def make_tree(root: Path, *, classes: int = 1000, train: int = 2, val: int = 1) 
 
 
 def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    """A file, or a folder if the name ends in a slash."""
     member = tarfile.TarInfo(name)
     member.size = len(content)
+    member.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
     archive.addfile(member, io.BytesIO(content))
 
 
@@ -74,7 +76,12 @@ def archives_of(tree: Path) -> dict[str, bytes]:
     kinds = [("ILSVRC2012_ID", "O"), ("WNID", "O"), ("words", "O"), ("num_children", "O")]
     matlab = io.BytesIO()
     savemat(matlab, {"synsets": np.array(rows, dtype=kinds)})
-    kit = {"data/meta.mat": matlab.getvalue(), "data/ILSVRC2012_validation_ground_truth.txt": truth.encode()}
+    kit = {
+        "": b"",
+        "data/": b"",
+        "data/meta.mat": matlab.getvalue(),
+        "data/ILSVRC2012_validation_ground_truth.txt": truth.encode(),
+    }
     return {
         "train": tar_of(parts),
         "val": tar_of(val[::-1]),

@@ -359,10 +359,10 @@ EXPLORER = [
         ),
         ("coarse-rows", "quantise.py", "np.floor(LEVELS / shares.max(-1, keepdims=True))", "LEVELS", ROWS),
         (
-            "padding-in-a-mean-map",
+            "head-of-a-mean-map",
             "explorer/pack.py",
-            "asks = real.permute",
-            "_ = real.permute",
+            "window_means(record)[0]",
+            "window_means(record, 0)[0]",
             "test_mean_maps_by_loops",
         ),
         (
@@ -382,9 +382,16 @@ EXPLORER = [
         ),
         ("picture-not-turned", "explorer/page.py", "ImageOps.exif_transpose(image)", "image", PICTURES),
         ("black-behind-a-picture", "explorer/page.py", 'upright.size, "white"', 'upright.size, "black"', PICTURES),
-        ("page-written-in-place", "explorer/page.py", "os.replace(beside, path)", "Path(path).write_text(page)", WHOLE),
+        ("page-written-in-place", "explorer/page.py", "whole_file(Path(path))", 'Path(path).open("wb")', WHOLE),
     )
 ]
+
+TIMELINE = changes(
+    "gcvit_edu/explorer/timeline.py",
+    "test_timeline.py",
+    ("end-of-a-timelines-scale", "RARE = 0.01", "RARE = 0.04"),
+    ("maps-without-a-scale", "and maps.any()", ""),
+)
 
 MUTANTS = (
     *(mutant for file, tests, *named in (*TRAINING, *IMAGENET, *MAPS) for mutant in changes(file, tests, *named)),
@@ -403,4 +410,5 @@ MUTANTS = (
     *IN_CHAPTERS,
     *LATER_CHAPTERS,
     *EXPLORER,
+    *TIMELINE,
 )

@@ -21,11 +21,12 @@ IMAGENET = (
         ("names-that-lead-upwards", 'or ".." in path.parts', ""),
         ("links-in-an-archive", "if not member.isreg() or", "if"),
         ("archive-within-an-archive", "part.offset_data + member.offset_data", "member.offset_data"),
+        ("archive-that-changed", 'if kept["state"] == state:', "if True:"),
         ("order-of-the-validation", "key=lambda member: member.name", "key=lambda member: member.offset"),
     ),
     (
         "gcvit_edu/data/shards.py",
-        "test_prepare.py",
+        "test_shards.py",
         ("size-of-a-shard", '.st_size) != entry["bytes"]', ".st_size) == 0"),
         ("checksum-of-a-shard", 'found["sha256"]) != (entry["bytes"], entry["sha256"])', '0) != (entry["bytes"], 0)'),
         ("index-of-another-shard", 'if record["sha256"] != entry["sha256"]:', "if False:"),
@@ -36,7 +37,14 @@ IMAGENET = (
         ("shards-there-already", "if not job.is_done(number)]", "]"),
         ("mixed-for-training", 'if settings.split == "train":', "if False:"),
         ("settings-of-before", "if before.get(key) != value\n", "if False\n"),
+        ("plan-half-written", " - {PLAN + HALF}", ""),
+        ("shards-after-an-error", "pool.shutdown(cancel_futures=True)", "pass"),
+    ),
+    (
+        "gcvit_edu/data/packing.py",
+        "test_prepare_pictures.py",
         ("smaller-pictures-stay", "or min(picture.size) <= short_side:", ":"),
+        ("filter-of-smaller-pictures", "Image.Resampling.LANCZOS", "Image.Resampling.NEAREST"),
     ),
     (
         "gcvit_edu/files.py",

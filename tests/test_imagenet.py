@@ -1,7 +1,10 @@
 """ImageNet from a folder, from the official archives and from shards: the same pictures, in the right classes."""
 
+import hashlib
 import io
+import os
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -69,9 +72,13 @@ def test_two_swapped_classes_are_found() -> None:
 
 def test_missing_and_strange_classes_are_found() -> None:
     classes = imagenet_classes()
-    with pytest.raises(ValueError, match="here lacks 1 of the 1000 classes; the first is n01440764"):
+    with pytest.raises(
+        ValueError, match="here lacks 1 of the 1000 classes; the first is n01440764: add them, or set the"
+    ):
         check_class_order(classes[1:], "here")
-    with pytest.raises(ValueError, match=r"has the class 'tench' \(1 such\), which is no wnid of ImageNet-1k"):
+    with pytest.raises(
+        ValueError, match=r"has the class 'tench' \(1 such\), which is no wnid of ImageNet-1k; .*: give its folder"
+    ):
         check_class_order(["tench", *classes[1:]], "here")
     with pytest.raises(ValueError, match="here has 9 classes, not 10; set the number of classes"):
         check_class_order(classes[:9], "here", 10)
@@ -123,7 +130,7 @@ def test_folder_archive_and_shards_have_the_same_pictures(tree: Path, root: Path
 
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"neither train/manifest\.json .* nor train/ .* nor ILSVRC2012_img_train\.tar"
+        ValueError, match=r"neither train/manifest\.json .* nor train/ .* nor ILSVRC2012_img_train\.tar; name"
     ):
         open_pictures(tmp_path, "train")
     with pytest.raises(ValueError, match="there is no split 'test'; take train or val"):
@@ -148,7 +155,7 @@ def test_bytes_that_are_gone_are_named(tmp_path: Path) -> None:
     (cats / "1.jpg").write_bytes(b"spoilt")
     folder = FolderPictures(tmp_path / "root")
     (cats / "1.jpg").unlink()
-    with pytest.raises(BadImage, match=r"1\.jpg cannot be read \(No such file or directory\); put it back"):
+    with pytest.raises(BadImage, match=r"1\.jpg cannot be read \(No such file or directory\); put it back, or use bad"):
         folder.encoded(0)
 
 
@@ -182,8 +189,11 @@ def test_a_name_that_leads_out_of_the_archive_is_refused(
         open_pictures(tmp_path, "train")
 
 
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
-def test_a_link_or_device_is_refused(kind: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.GNUTYPE_SPARSE],
+)
+def test_what_is_no_plain_file_is_refused(kind: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         add(archive, "first.JPEG", b"x")
@@ -199,15 +209,87 @@ def test_wrong_members_are_refused(root: Path, monkeypatch: pytest.MonkeyPatch) 
     one = tar_of([("a.JPEG", b"x")])
     for members, message in (
         ([("n01440764.tar", one), ("n01440764.tar", one)], r"has two members called 'n01440764\.tar'"),
-        ([("tench.tar", one)], r"has a member 'tench\.tar', which is none of the 1000 classes"),
-        ([("n01440764.tar", one)], r"lacks n01443537\.tar and 998 more of 1000 classes"),
+        (
+            [("tench.tar", one)],
+            r"has a member 'tench\.tar', which is none of the 1000 classes; give the official archives",
+        ),
+        ([("n01440764.tar", one)], r"lacks n01443537\.tar and 998 more of 1000 classes; give the official ar"),
     ):
         put_archive(root, "train", tar_of(members), monkeypatch)
         with pytest.raises(ValueError, match=message):
             open_pictures(root, "train")
     put_archive(root, "val", tar_of([("ILSVRC2012_val_00000001.JPEG", b"x")]), monkeypatch)
-    with pytest.raises(ValueError, match="has 1 pictures and the development kit 1000 labels"):
+    with pytest.raises(
+        ValueError, match="has 1 pictures and the development kit 1000 labels; give the official archives"
+    ):
         open_pictures(root, "val")
     put_archive(root, "devkit", tar_of([("kit/data/meta.mat", b"x")], "w:gz"), monkeypatch)
-    with pytest.raises(ValueError, match=r"lacks data/meta\.mat or data/ILSVRC2012_validation_ground_truth\.txt"):
+    with pytest.raises(ValueError, match=r"lacks data/meta\.mat or data/ILSVRC2012_validation_ground_truth\.txt; give"):
         open_pictures(root, "val")
+
+
+def test_a_class_of_the_kit_that_is_unknown_is_refused(root: Path) -> None:
+    with pytest.raises(ValueError, match=r"has class n15075141, none of the 999 classes; give the official archives"):
+        archives.validation_archive(root, imagenet_classes()[:-1])
+
+
+@pytest.fixture
+def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[int]]:
+    """An archive whose content is right, and a list that grows whenever a file's MD5 is computed."""
+    put_archive(tmp_path, "val", b"content" * 1000, monkeypatch)
+    computed, real = [], hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *given: computed.append(1) or real(*given))
+    later = time.time() + 60
+    monkeypatch.setattr(time, "time", lambda: later)
+    return archives.archive_of(tmp_path, "val"), computed
+
+
+def test_a_checksum_is_computed_once(checked: tuple[Path, list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    path, computed = checked
+    for _ in range(3):
+        assert archives.checked_archive(path.parent, "val") == path
+    assert computed == [1]
+    monkeypatch.setitem(archives.ARCHIVES, "val", (path.name, "another"))  # what was kept is compared each time
+    with pytest.raises(ValueError, match=r"has MD5 .* and the official archive another"):
+        archives.checked_archive(path.parent, "val")
+    assert computed == [1]
+
+
+def test_a_changed_archive_is_read_again(checked: tuple[Path, list[int]]) -> None:
+    """Even where its size and the time of its content are what they were."""
+    path, computed = checked
+    archives.checked_archive(path.parent, "val")
+    before, content = path.stat(), path.read_bytes()
+    time.sleep(0.02)  # longer than a file system's clock stands still
+    path.write_bytes(b"C" + content[1:])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(ValueError, match="has MD5"):
+        archives.checked_archive(path.parent, "val")
+    assert computed == [1, 1]
+
+
+@pytest.mark.parametrize("junk", ["", "[]", "{}", "null", '{"state": 1}', "\x00"])
+def test_what_is_no_record_of_a_checksum_is_made_again(junk: str, checked: tuple[Path, list[int]]) -> None:
+    path, computed = checked
+    path.with_name(path.name + archives.CHECKED).write_text(junk)
+    for _ in range(2):
+        assert archives.checked_archive(path.parent, "val") == path
+    assert computed == [1]
+
+
+def test_a_checksum_is_not_kept_of_a_fresh_file_or_in_a_folder_to_read_only(
+    checked: tuple[Path, list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, computed = checked
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: path.stat().st_ctime_ns / 1e9 + 1)
+        archives.checked_archive(path.parent, "val")
+
+    def refuse(_path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archives, "whole_file", refuse)
+        archives.checked_archive(path.parent, "val")
+    assert list(path.parent.iterdir()) == [path]
+    assert computed == [1, 1]

@@ -2,8 +2,6 @@
 
 import io
 import math
-from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,13 +12,10 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from gcvit_edu.data import jpeg
-from gcvit_edu.data.augment import Augmented
-from gcvit_edu.data.cuttings import IMAGENET_SIZES, cut_photos
-from gcvit_edu.data.encoded import Encoded, EncodedImage, FolderPictures
-from gcvit_edu.data.folder import BadImage, Folder
+from gcvit_edu.data.encoded import EncodedImage
+from gcvit_edu.data.folder import BadImage
 from gcvit_edu.data.jpeg import JpegCrop, ToNormalized, cropped
 from gcvit_edu.data.photos import load_photo
-from gcvit_edu.data.speed import LoaderSpeed, compare_loaders, main, our_loader, timm_loader
 from gcvit_edu.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 
 BICUBIC = v2.InterpolationMode.BICUBIC
@@ -173,63 +168,3 @@ def test_labels_pass_and_values_are_normalised() -> None:
     assert (label, again) == (7, 7)
     assert values.is_contiguous()
     torch.testing.assert_close(ToNormalized()(crop), expected)
-
-
-# ---------------------------------------------------------------------------------------------------------- speed
-
-
-def test_photographs_are_cut_into_pictures_of_imagenets_sizes(tmp_path: Path) -> None:
-    for root in (tmp_path / "one", tmp_path / "two"):
-        cut_photos(root, ["cats", "dogs"], 4)
-    pictures = Folder(tmp_path / "one")
-    assert pictures.classes == ["cats", "dogs"]
-    assert {image.size for image, _ in pictures} == set(IMAGENET_SIZES)
-    files = [path.read_bytes() for path, _ in pictures.files]
-    assert len(set(files)) == 8
-    assert files == [path.read_bytes() for path, _ in Folder(tmp_path / "two").files]
-    assert 15_000 < np.mean([len(content) for content in files]) < 150_000
-    with pytest.raises(ValueError, match="1 classes of 0 pictures are none"):
-        cut_photos(tmp_path / "three", ["cats"], 0)
-
-
-# timm leaves the files of a folder to the garbage collector.
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_both_loaders_load_the_same_pictures_and_are_timed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cut_photos(tmp_path, ["cats", "dogs"], 10, sizes=((100, 80),))
-    batches = {
-        make.__name__: [labels for _, labels in make(tmp_path, 64, (0.9, 1.0), 10)]
-        for make in (our_loader, timm_loader)
-    }
-    assert {name: torch.cat(labels).sum().item() for name, labels in batches.items()} == {
-        "our_loader": 10,
-        "timm_loader": 10,
-    }
-    means = [
-        torch.cat([x for x, _ in make(tmp_path, 64, (0.9, 1.0), 10)]).mean((0, 2, 3))
-        for make in (our_loader, timm_loader)
-    ]
-    torch.testing.assert_close(*means, atol=0.05, rtol=0)
-    with pytest.raises(ValueError, match="has fewer than 64 pictures; make batch_size smaller"):
-        compare_loaders(tmp_path)
-    threads = torch.get_num_threads()
-    found = compare_loaders(tmp_path, size=32, batch_size=10, rounds=1)
-    assert min(found.ours, found.timm) > 0
-    assert torch.get_num_threads() == threads
-    monkeypatch.setattr("gcvit_edu.data.speed.cut_photos", partial(cut_photos, sizes=((50, 40),)))
-    assert main(["--pictures", "64", "--size", "32", "--rounds", "1"]).ratio > 0
-    assert "ours" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        main(["--root", str(tmp_path)])
-    assert "fewer than 64 pictures" in capsys.readouterr().err
-    assert LoaderSpeed(ours=3.0, timm=2.0).ratio == 1.5
-
-
-def test_our_loader_is_the_one_of_the_training_loop(tmp_path: Path) -> None:
-    cut_photos(tmp_path, ["cats"], 4, sizes=((60, 50),))
-    samples = Augmented(Encoded(FolderPictures(tmp_path)), v2.Compose([JpegCrop(32), ToNormalized()]), seed=3)
-    first = samples[2][0]
-    assert torch.equal(first, samples[2][0])
-    samples.set_epoch(1)
-    assert not torch.equal(first, samples[2][0])

@@ -248,6 +248,8 @@ def test_pixels_of_tokens() -> None:
     values = torch.tensor([[[0.0, 4.0, 8.0]]])
     assert to_pixels(values, 2, (2, 5), smooth=False)[0].tolist() == [[0, 0, 4, 4, 8]] * 2
     assert to_pixels(values, 2, (2, 5))[0].tolist() == [[0, 1, 3, 5, 7]] * 2
+    three = torch.arange(3.0).repeat_interleave(41)  # a stride by which rounding goes wrong in the mode "nearest"
+    assert torch.equal(to_pixels(torch.arange(3.0)[None, None], 41, (41, 123), smooth=False)[0, 0], three)
     with pytest.raises(ValueError, match=r"1x3 tokens with stride=4 .* 2x5 pixels, which takes 1x2; give its stage's"):
         to_pixels(values, 4, (2, 5))
 

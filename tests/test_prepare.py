@@ -1,26 +1,23 @@
-"""Making shards: the same bytes however often it is interrupted, and every damage found."""
+"""Making shards: the same bytes however often it is interrupted."""
 
-import io
-import json
 import multiprocessing
 import os
-import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
 import pytest
 from _imagenet import make_tree
-from PIL import Image
 
-from gcvit_edu.data.cuttings import cut_photos
-from gcvit_edu.data.encoded import EncodedImage, FolderPictures
+from gcvit_edu.data import packing
+from gcvit_edu.data.encoded import FolderPictures
 from gcvit_edu.data.folder import BadImage
 from gcvit_edu.data.imagenet import imagenet_classes, open_pictures
-from gcvit_edu.data.packing import Settings, prepare, shrunk
+from gcvit_edu.data.packing import Job, Settings, prepare
 from gcvit_edu.data.prepare import main
 from gcvit_edu.data.shards import Shards, read_manifest, verify
 
@@ -110,6 +107,42 @@ def test_a_workers_error_arrives(tree: Path, tmp_path: Path) -> None:
         prepare(FolderPictures(tmp_path / "train"), tmp_path / "out", TRAIN, workers=2)
 
 
+def test_a_workers_error_ends_the_others(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After it no shard is begun; the one that is being made may be finished."""
+    made, waiting = [], threading.Event()
+
+    class OneWorker(ThreadPoolExecutor):
+        def __init__(self, _workers: int, *, mp_context: object, **options: object) -> None:
+            super().__init__(1, **options)
+
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            waiting.set()
+            super().shutdown(wait)
+
+    def make(_job: Job, number: int) -> int:
+        if number == 0:
+            raise BadImage("the first")
+        waiting.wait(60)
+        made.append(number)
+        return number
+
+    monkeypatch.setattr(packing, "_job", None, raising=False)
+    monkeypatch.setattr(packing, "ProcessPoolExecutor", OneWorker)
+    monkeypatch.setattr(Job, "make", make)
+    with pytest.raises(BadImage, match="the first"):
+        prepare(FolderPictures(tree / "train"), tmp_path / "out", Settings("train", shard_size=2), workers=2)
+    assert made in ([], [1])
+
+
+def test_labels_are_made_once_for_each_shard(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder makes those of all its pictures each time: for each picture would be quadratic."""
+    read, real = count(), FolderPictures.labels.fget
+    monkeypatch.setattr(FolderPictures, "labels", property(lambda self: (next(read), real(self))[1]))
+    prepare(FolderPictures(tree / "train"), tmp_path / "out", TRAIN)
+    assert next(read) <= 3 + 1  # and once for the plan
+
+
 # -------------------------------------------------------------------------------------------------------- going on
 
 
@@ -128,7 +161,8 @@ def _killed(arguments: list[str], function: str, call: int) -> None:
 
 # Calls are those for the plan, and then for a shard and its index in turns. An fsync is called twice for each file:
 # when it has its content and no name yet, and when it has its name.
-@pytest.mark.parametrize(("function", "call"), [("fsync", 2), ("replace", 2), ("fsync", 7), ("replace", 7)])
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+@pytest.mark.parametrize("call", [0, 2, 7])
 def test_a_killed_run_goes_on(function: str, call: int, tree: Path, shards: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     process = _PROCESSES.Process(target=_killed, args=(command(tree, out), function, call))
@@ -137,6 +171,7 @@ def test_a_killed_run_goes_on(function: str, call: int, tree: Path, shards: Path
     assert process.exitcode == -signal.SIGKILL
     left, expected = files_of(out / "train"), files_of(shards / "train")
     assert left.keys() != expected.keys()
+    assert (call == 0) == (list(left) == ["plan.json.writing"])
     with pytest.raises(ValueError, match="is missing"):
         Shards(out / "train")
     whole = {name: content for name, content in left.items() if name.endswith(".tar")}
@@ -177,11 +212,19 @@ def test_other_settings_are_refused(
     assert files_of(shards / "train") == before
 
 
-def test_other_pictures_and_a_folder_in_use_are_refused(tree: Path, shards: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="another preparation: source was "):
-        prepare(FolderPictures(tree / "val"), shards / "train", TRAIN)
+def test_other_pictures_and_a_folder_in_use_are_refused(
+    tree: Path, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, classes = FolderPictures(tree / "train"), FolderPictures(tree / "train")
+    labels.files = [(path, 9 - label) for path, label in labels.files]
+    classes.classes = classes.classes[::-1]
+    for other in (FolderPictures(tree / "val"), labels, classes):
+        with pytest.raises(ValueError, match="another preparation: source was "):
+            prepare(other, shards / "train", TRAIN)
     with pytest.raises(ValueError, match=r"train has other files already; choose another --out"):
         prepare(FolderPictures(tree / "train"), tree / "train", TRAIN)
+    assert main([str(tree), "--out", str(tree / "train" / ".."), "--split", "val", "--classes", "10"]) == 2
+    assert f"--out {tree}/train/.. is SOURCE itself, where shards would" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"manifest\.json is missing"):
         Shards(tmp_path)
 
@@ -196,121 +239,3 @@ def test_a_full_disk_leaves_no_half_shard(tree: Path, tmp_path: Path, monkeypatc
             prepare(FolderPictures(tree / "train"), tmp_path / "out", TRAIN)
     assert files_of(tmp_path / "out") == {}
     assert prepare(FolderPictures(tree / "train"), tmp_path / "out", TRAIN)["count"] == 20
-
-
-# ---------------------------------------------------------------------------------------------------------- damage
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-3000])
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[1000] ^= 1
-    path.write_bytes(content)
-
-
-def exchange(path: Path) -> None:
-    record = json.loads(path.with_suffix(".json").read_text())
-    record["pictures"][0], record["pictures"][1] = record["pictures"][1], record["pictures"][0]
-    path.with_suffix(".json").write_text(json.dumps(record))
-
-
-@pytest.mark.parametrize(
-    ("harm", "message"),
-    [
-        (cut, r"train-000001\.tar.*(cannot be read|is not what was written)"),
-        (flip, r"train-000001\.tar is not what was written"),
-        (Path.unlink, r"train-000001\.tar"),
-        (exchange, r"train-000001\.json does not fit train-000001\.tar"),
-    ],
-)
-def test_damage_is_found(
-    harm: Callable[[Path], None], message: str, shards: Path, capsys: pytest.CaptureFixture
-) -> None:
-    harm(shards / "train" / "train-000001.tar")
-    assert main(["--out", str(shards), "--verify"]) == 1
-    printed = capsys.readouterr()
-    assert "1 of 3 shards" in printed.out
-    assert len(printed.err.splitlines()) == 1
-    assert re.search(message, printed.err)
-
-
-def test_opening_finds_missing_and_short_shards(shards: Path, tree: Path) -> None:
-    shard = shards / "train" / "train-000001.tar"
-    cut(shard)
-    with pytest.raises(
-        ValueError, match=r"train-000001\.tar has \d+ bytes, not \d+; run python -m gcvit_edu\.data\.pr"
-    ):
-        Shards(shards / "train")
-    prepare(FolderPictures(tree / "train"), shards / "train", TRAIN)  # makes it again
-    record = shard.with_suffix(".json")
-    content = json.loads(record.read_text())
-    record.write_text(json.dumps({**content, "sha256": "other"}))
-    with pytest.raises(ValueError, match=r"train-000001\.json belongs to another shard"):
-        Shards(shards / "train")
-    shard.unlink()
-    with pytest.raises(ValueError, match=r"train-000001\.tar or train-000001\.json is missing"):
-        Shards(shards / "train")
-    (shards / "train" / "manifest.json").write_text("{")
-    with pytest.raises(ValueError, match=r"manifest\.json cannot be read"):
-        Shards(shards / "train")
-
-
-# -------------------------------------------------------------------------------------------------------- pictures
-
-
-def test_the_short_side_shrinks_and_smaller_pictures_stay(tmp_path: Path) -> None:
-    cut_photos(tmp_path / "root", ["cats"], 4, sizes=((100, 75), (60, 90), (70, 50), (40, 60)))
-    source = FolderPictures(tmp_path / "root")
-    manifest = prepare(source, tmp_path / "out", Settings("val", short_side=50, quality=80))
-    found = Shards(tmp_path / "out")
-    assert [image.size for image, _ in found] == [(67, 50), (50, 75), (70, 50), (40, 60)]
-    for index in range(4):
-        assert (found.encoded(index).content == source.encoded(index).content) == (index >= 2)
-    assert manifest["settings"]["pillow"] is not None
-    for index in range(2):  # the same picture, smaller
-        whole, small = source[index][0], found[index][0]
-        tiny = [image.resize((5, 5), Image.Resampling.BOX).tobytes() for image in (whole, small)]
-        assert max(abs(one - other) for one, other in zip(*tiny, strict=True)) < 12
-    coarse = shrunk(source.encoded(0), 50, 20)
-    assert len(coarse) < len(found.encoded(0).content)
-
-
-def test_other_kinds_of_pictures_are_shrunk_to_jpeg() -> None:
-    for mode, form in (("CMYK", "JPEG"), ("L", "JPEG"), ("RGBA", "PNG")):
-        file = io.BytesIO()
-        Image.new(mode, (90, 60)).save(file, form)
-        with Image.open(io.BytesIO(shrunk(EncodedImage("it", file.getvalue()), 30, 90))) as found:
-            assert (found.size, found.mode, found.format) == ((45, 30), "RGB", "JPEG")
-
-
-def test_a_corrupt_picture_stops_or_is_listed(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(tree, tmp_path / "tree")
-    bad = sorted((tmp_path / "tree" / "train").glob("*/*"))[3]
-    bad.write_bytes(bad.read_bytes()[:400])
-    assert main(command(tmp_path / "tree", tmp_path / "out")) == 2
-    assert f"the picture {bad.parent.name}/{bad.name} cannot be read" in capsys.readouterr().err
-    assert main(command(tmp_path / "tree", tmp_path / "skip", "--bad-images", "skip")) == 0
-    assert f"left out: the picture {bad.parent.name}/{bad.name}" in capsys.readouterr().out
-    manifest = read_manifest(tmp_path / "skip" / "train")
-    assert (manifest["count"], len(manifest["skipped"])) == (19, 1)
-    assert manifest["count_per_class"] == [2, 1, *[2] * 8]
-    assert len(Shards(tmp_path / "skip" / "train")) == 19
-    assert verify(tmp_path / "skip" / "train") == []
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"shard_size": 0}, "shard_size=0 must be at least 1 picture"),
-        ({"short_side": -1}, "short_side=-1 must be a number of pixels"),
-        ({"quality": 90}, "quality=90 changes nothing without short_side"),
-        ({"short_side": 256, "quality": 96}, "quality=96 must be from 1 to 95"),
-        ({"short_side": 256}, "quality=0 must be from 1 to 95"),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(values: dict[str, int], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Settings("train", **values)

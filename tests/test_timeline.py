@@ -41,6 +41,12 @@ def test_maps_are_stored_in_order_on_one_scale() -> None:
     assert 0 < (stored == 255).sum() <= 2  # the scale leaves out one number in a hundred, here of 48
 
 
+def test_the_scale_leaves_out_one_number_in_a_hundred() -> None:
+    powers = (torch.arange(600.0) / 600) ** 8  # apart enough that only what is cut off has the largest byte
+    now = timeline(PICTURES, ["a", "b", "c"], {"near": ("local", powers.reshape(3, 2, 10, 10))}, title="T")
+    assert base64.b64decode(data_of(now)["columns"][0]["rows"]).count(255) == 6 + 1  # and the one at the end itself
+
+
 def test_an_even_map_stays_pale() -> None:
     even = timeline(PICTURES, ["now"], {"flat": ("local", torch.full((1, 2, 4, 4), 1 / 16))}, title="T")
     column = data_of(even)["columns"][0]
@@ -71,7 +77,32 @@ def test_what_does_not_fit_is_refused(options: dict[str, Any], message: str) -> 
         made(**options)
 
 
-@pytest.mark.parametrize("wrong", [torch.ones(2, 2, 4, 4), torch.ones(3, 1, 4, 4), torch.ones(3, 2, 4), -maps()])
+def with_one(value: float) -> Tensor:
+    one = maps()
+    one[1, 1, 1, 1] = value
+    return one
+
+
+WRONG = {
+    "moments": torch.ones(2, 2, 4, 4),
+    "pictures": torch.ones(3, 1, 4, 4),
+    "dimensions": torch.ones(3, 2, 4),
+    "negative": -maps(),
+    "nan": with_one(float("nan")),
+    "infinite": with_one(float("inf")),
+    "zeros": torch.zeros(3, 2, 4, 4),
+    "empty": torch.ones(3, 2, 0, 4),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
 def test_maps_that_do_not_fit_are_refused(wrong: Tensor) -> None:
-    with pytest.raises(ValueError, match="the maps of 'near'"):
+    with pytest.raises(ValueError, match=r"the maps of 'near' .* all finite, none negative and one above 0"):
         timeline(PICTURES, ["first", "second", "third"], {"near": ("local", wrong)}, title="T")
+
+
+def test_no_moments_and_an_unknown_kind_are_refused() -> None:
+    with pytest.raises(ValueError, match="there are no moments; give the name of one at least"):
+        timeline(PICTURES, [], {"near": ("local", maps()[:0])}, title="T")
+    with pytest.raises(ValueError, match="the queries of 'near' are 'glob'; say 'local' or 'global'"):
+        timeline(PICTURES, ["first", "second", "third"], {"near": ("glob", maps())}, title="T")

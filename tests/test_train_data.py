@@ -210,7 +210,9 @@ def make_folder(root: Path, pictures: int = 3) -> Path:
 
 def test_a_folder_gives_pictures_and_classes_by_name(tmp_path: Path) -> None:
     (tmp_path / ".cache").mkdir()
-    folder = Folder(make_folder(tmp_path))
+    make_folder(tmp_path)
+    (tmp_path / "cats" / "._0.png").write_bytes(b"what macOS leaves beside a file")
+    folder = Folder(tmp_path)
     assert folder.classes == ["cats", "dogs"]
     assert [label for _, label in folder.files] == [0, 0, 0, 1, 1, 1]
     image, label = folder[4]

@@ -1,21 +1,29 @@
 """The archives in which ImageNet is given out, read where they lie: nothing is extracted.
 
-The names and MD5 checksums are torchvision's. A checksum is computed each time an archive is opened, which takes
-minutes for the training pictures' 138 GB: make shards of them once (python -m gcvit_edu.data.prepare).
+The names and MD5 checksums are torchvision's. Computing one takes minutes for the training pictures' 138 GB, so what
+was found is written beside the archive (see checked_archive).
 """
 
 import hashlib
 import io
+import json
+import os
 import tarfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from torchvision.datasets.imagenet import ARCHIVE_META
 
 from gcvit_edu.data.encoded import PackedPictures
+from gcvit_edu.files import whole_file
 
 ARCHIVES: dict[str, tuple[str, str]] = dict(ARCHIVE_META)  # {train, val, devkit: (file, MD5)}
+CHECKED = ".checked"  # behind an archive's name: its MD5, and the state of the file that it was found in
+SETTLED = 2.0  # seconds after a change in which another one may leave the same times
+_AGAIN = "give the official archives of the 1,000 classes, from image-net.org"
 
 
 def archive_of(root: Path, part: str) -> Path:
@@ -26,20 +34,46 @@ def archive_of(root: Path, part: str) -> Path:
 def checked_archive(root: Path, part: str) -> Path:
     """The archive of a part, after its MD5 was found right.
 
+    The MD5 is kept in <archive>.checked, and believed for as long as the archive's size and its times of change stay
+    what they were. Only damage that leaves them alone, as a failing disk's, goes unseen then: delete that file to
+    have the archive read again. Where the folder cannot be written, each process computes the MD5.
+
     Raises:
         ValueError: if it is missing, or another file than the official one.
     """
     path, expected = archive_of(root, part), ARCHIVES[part][1]
     if not path.is_file():
         raise ValueError(f"{path} is missing; download it from image-net.org, where you accept its licence first")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    found = _md5(path)
     if found != expected:
         raise ValueError(
             f"{path} has MD5 {found}, and the official archive {expected}; the download is cut short or another file: "
             "download it again"
         )
     return path
+
+
+def _md5(path: Path) -> str:
+    """The MD5 of a file, from beside it if the file is in the state that it was computed in."""
+    beside = path.with_name(path.name + CHECKED)
+    with path.open("rb") as file:
+        state = _state(file.fileno())
+        with suppress(OSError, ValueError, KeyError, TypeError):  # none, or nothing that we wrote
+            kept = json.loads(beside.read_text(encoding="utf-8"))
+            if kept["state"] == state:
+                return kept["md5"]
+        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        settled = time.time() - max(state[1:]) / 1e9 > SETTLED
+        if settled and _state(file.fileno()) == state:
+            with suppress(OSError), whole_file(beside) as record:
+                record.write(json.dumps({"md5": found, "state": state}).encode())
+    return found
+
+
+def _state(descriptor: int) -> list[int]:
+    """Bytes, and when content and entry were changed last, in nanoseconds; a change of either kind shows."""
+    found = os.fstat(descriptor)
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
 def regular_members(archive: tarfile.TarFile, where: str) -> Iterator[tarfile.TarInfo]:
@@ -86,14 +120,16 @@ def training_archive(root: Path, classes: list[str]) -> PackedPictures:
     with tarfile.open(path, "r:") as outer:
         for part in regular_members(outer, str(path)):
             if part.name not in numbers:
-                raise ValueError(f"{path} has a member {part.name!r}, which is none of the {len(classes)} classes")
+                raise ValueError(
+                    f"{path} has a member {part.name!r}, which is none of the {len(classes)} classes; {_AGAIN}"
+                )
             found.add(part.name)
             with tarfile.open(fileobj=outer.extractfile(part), mode="r:") as inner:
                 for member in regular_members(inner, f"{path}/{part.name}"):
                     name = f"{part.name.removesuffix('.tar')}/{member.name}"
                     rows.append((name, part.offset_data + member.offset_data, member.size, numbers[part.name]))
     if missing := sorted(numbers.keys() - found):
-        raise ValueError(f"{path} lacks {missing[0]} and {len(missing) - 1} more of {len(classes)} classes")
+        raise ValueError(f"{path} lacks {missing[0]} and {len(missing) - 1} more of {len(classes)} classes; {_AGAIN}")
     return _packed(path, classes, rows)
 
 
@@ -113,10 +149,12 @@ def validation_archive(root: Path, classes: list[str]) -> PackedPictures:
     with tarfile.open(path, "r:") as archive:
         members = sorted(regular_members(archive, str(path)), key=lambda member: member.name)
     if len(members) != len(truth):
-        raise ValueError(f"{path} has {len(members)} pictures and the development kit {len(truth)} labels")
+        raise ValueError(f"{path} has {len(members)} pictures and the development kit {len(truth)} labels; {_AGAIN}")
     numbers = {wnid: label for label, wnid in enumerate(classes)}
     if strange := sorted(set(truth) - numbers.keys()):
-        raise ValueError(f"{archive_of(root, 'devkit')} has class {strange[0]}, none of the {len(classes)} classes")
+        raise ValueError(
+            f"{archive_of(root, 'devkit')} has class {strange[0]}, none of the {len(classes)} classes; {_AGAIN}"
+        )
     rows = [
         (f"{wnid}/{member.name}", member.offset_data, member.size, numbers[wnid])
         for member, wnid in zip(members, truth, strict=True)
@@ -141,7 +179,7 @@ def validation_wnids(root: Path) -> list[str]:
             if member.name.endswith(("/data/meta.mat", "/data/ILSVRC2012_validation_ground_truth.txt")):
                 content[PurePosixPath(member.name).suffix] = kit.extractfile(member).read()
     if len(content) < 2:
-        raise ValueError(f"{path} lacks data/meta.mat or data/ILSVRC2012_validation_ground_truth.txt")
+        raise ValueError(f"{path} lacks data/meta.mat or data/ILSVRC2012_validation_ground_truth.txt; {_AGAIN}")
     synsets = np.atleast_1d(loadmat(io.BytesIO(content[".mat"]), squeeze_me=True)["synsets"])
     wnid_of = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in synsets if int(row["num_children"]) == 0}
     return [wnid_of[int(line)] for line in content[".txt"].split()]

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset
 
-from gcvit_edu.data.folder import BadImage, Folder
+from gcvit_edu.data.folder import DECODER_ERRORS, BadImage, Folder
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,6 @@ class EncodedImage:
     name: str
     content: bytes
 
-    errors = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # of decoders, on bad files
-
     def open(self) -> Image.Image:
         """The picture, its header read and nothing decoded yet; close it."""
         return Image.open(io.BytesIO(self.content))
@@ -40,12 +38,12 @@ class EncodedImage:
         try:
             with self.open() as image:
                 return image.convert("RGB")
-        except self.errors as error:
+        except DECODER_ERRORS as error:
             raise self.bad(error) from error
 
     def bad(self, error: Exception) -> BadImage:
         """The error to raise where decoding this picture failed."""
-        return BadImage(f"the picture {self.name} cannot be read ({error}); repair it, or leave it out by 'skip'")
+        return BadImage(f"the picture {self.name} cannot be read ({error}); repair it, or use bad_images=skip")
 
 
 class StoredPictures(Protocol):
@@ -97,7 +95,9 @@ class FolderPictures(Folder):
         try:
             return EncodedImage(self.name(index), path.read_bytes())
         except OSError as error:
-            raise BadImage(f"the picture {path} cannot be read ({error.strerror}); put it back") from error
+            raise BadImage(
+                f"the picture {path} cannot be read ({error.strerror}); put it back, or use bad_images=skip"
+            ) from error
 
 
 class PackedPictures(Dataset[tuple[Image.Image, int]]):

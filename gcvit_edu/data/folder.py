@@ -8,6 +8,7 @@ from typing import Self
 from PIL import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+DECODER_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what decoders raise on bad files
 
 
 class BadImage(ValueError):
@@ -18,7 +19,7 @@ class Folder:
     """The pictures of root/<class>/, as (RGB picture, number of the class), classes and files sorted by name.
 
     Args:
-        root: a folder with one folder for each class; those whose names begin with a dot are left alone.
+        root: a folder with one folder for each class; folders and files whose names begin with a dot are left alone.
 
     Attributes:
         classes: names, in the order of their numbers.
@@ -39,7 +40,11 @@ class Folder:
         self.classes = [folder.name for folder in folders]
         self.files: list[tuple[Path, int]] = []
         for label, folder in enumerate(folders):
-            pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+            pictures = sorted(
+                path
+                for path in folder.iterdir()
+                if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")  # as macOS's ._1.jpg
+            )
             if not pictures:
                 raise ValueError(
                     f"the class folder {folder} has no pictures ({', '.join(SUFFIXES)}); add some, or delete it"
@@ -56,7 +61,7 @@ class Folder:
                 return image.convert("RGB"), label
         except FileNotFoundError as error:
             raise BadImage(f"the picture {path} is missing; put it back, or use bad_images=skip") from error
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except DECODER_ERRORS as error:
             raise BadImage(f"the picture {path} cannot be read ({error}); repair it, or use bad_images=skip") from error
 
     def parted(self, share: float) -> tuple[Self, Self]:

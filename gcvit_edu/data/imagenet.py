@@ -6,9 +6,7 @@ from pathlib import Path
 
 from gcvit_edu.data.archives import archive_of, training_archive, validation_archive
 from gcvit_edu.data.encoded import FolderPictures, StoredPictures
-from gcvit_edu.data.shards import MANIFEST, Shards
-
-SPLITS = ("train", "val")
+from gcvit_edu.data.shards import MANIFEST, SPLITS, Shards
 
 
 @cache
@@ -46,16 +44,19 @@ def check_class_order(classes: Sequence[str], where: str, expected: int = 1000) 
     if strange := [name for name in classes if name not in set(known)]:
         raise ValueError(
             f"{where} has the class {strange[0]!r} ({len(strange)} such), which is no wnid of ImageNet-1k; "
-            "a class is called like n01440764"
+            "a class is called like n01440764: give its folder that name, or delete it"
         )
     wanted = known if expected == len(known) else sorted(set(classes))
     if missing := [name for name in wanted if name not in set(classes)]:
-        raise ValueError(f"{where} lacks {len(missing)} of the {expected} classes; the first is {missing[0]}")
+        raise ValueError(
+            f"{where} lacks {len(missing)} of the {expected} classes; the first is {missing[0]}: "
+            "add them, or set the number of classes"
+        )
     for label, (found, right) in enumerate(zip(classes, wanted, strict=False)):
         if found != right:
             raise ValueError(
                 f"{where} calls class {label} {found}, and it is {right}; the numbers are those of the sorted wnids, "
-                "and pretrained weights count on that"
+                "and pretrained weights count on that: sort the classes by name"
             )
     if len(classes) != expected:
         raise ValueError(f"{where} has {len(classes)} classes, not {expected}; set the number of classes")
@@ -89,7 +90,7 @@ def open_pictures(root: Path | str, split: str, *, classes: int = 1000) -> Store
     else:
         raise ValueError(
             f"{root} has neither {split}/{MANIFEST} (shards) nor {split}/ (folders of classes) nor "
-            f"{archive_of(root, split).name}"
+            f"{archive_of(root, split).name}; name the folder that has one of them"
         )
     if classes:
         check_class_order(found.classes, str(root / split), classes)

@@ -10,6 +10,7 @@ from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as F
 
 from gcvit_edu.data.encoded import EncodedImage
+from gcvit_edu.data.folder import DECODER_ERRORS
 from gcvit_edu.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 
 try:
@@ -49,7 +50,7 @@ class JpegCrop(nn.Module):
             with image.open() as lazy:  # knows its size, and decodes when it must
                 top, left, height, width = RandomResizedCrop.get_params(lazy, list(self.scale), list(self.ratio))
                 crop = cropped(image, lazy, (left, top, left + width, top + height), self.size)
-        except image.errors as error:
+        except DECODER_ERRORS as error:
             raise image.bad(error) from error
         return (crop, *labels) if labels else crop
 

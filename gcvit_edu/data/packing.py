@@ -16,10 +16,11 @@ from PIL import Image
 
 from gcvit_edu.data.encoded import EncodedImage, StoredPictures
 from gcvit_edu.data.folder import BadImage
-from gcvit_edu.data.shards import LABEL, MANIFEST, NAME, PICTURE, describe, record_path
+from gcvit_edu.data.shards import LABEL, MANIFEST, NAME, PICTURE, SPLITS, describe, read_record, record_path
 from gcvit_edu.files import HALF, whole_file
 
 PLAN = "plan.json"  # the settings, written before the first shard
+BAD_IMAGES = ("raise", "skip")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class Settings:
     bad_images: str = "raise"
 
     def __post_init__(self) -> None:
+        for name, known in (("split", SPLITS), ("bad_images", BAD_IMAGES)):
+            if (value := getattr(self, name)) not in known:
+                raise ValueError(f"{name}={value!r} must be {' or '.join(map(repr, known))}")
         if self.shard_size < 1:
             raise ValueError(f"shard_size={self.shard_size} must be at least 1 picture")
         if self.short_side < 0:
@@ -111,8 +115,8 @@ class Job:
         """Whether a shard is there, of the size that its index says."""
         shard = self.shard(number)
         try:
-            return json.loads(record_path(shard).read_text(encoding="utf-8"))["bytes"] == shard.stat().st_size
-        except (OSError, ValueError, KeyError):
+            return read_record(shard)["bytes"] == shard.stat().st_size
+        except (OSError, ValueError):
             return False
 
     def make(self, number: int) -> int:
@@ -121,18 +125,18 @@ class Job:
 
         shard, settings, skipped = self.shard(number), self.settings, []
         record_path(shard).unlink(missing_ok=True)
-        first = number * settings.shard_size
+        first, labels = number * settings.shard_size, self.source.labels  # a folder makes them anew each time
         with whole_file(shard) as file, TarWriter(file, user="", group="", mtime=0, mode=0o644, encoder=False) as tar:
             for place, index in enumerate(self.order[first : first + settings.shard_size], first):
-                image = self.source.encoded(index)
                 try:
+                    image = self.source.encoded(index)
                     content = shrunk(image, settings.short_side, settings.quality)
                 except BadImage as error:
                     if settings.bad_images == "raise":
                         raise
                     skipped.append(str(error))
                     continue
-                label = str(int(self.source.labels[index]))
+                label = str(int(labels[index]))
                 members = {PICTURE: content, LABEL: label.encode(), NAME: image.name.encode()}
                 tar.write({"__key__": f"{place:08d}", **{end.lstrip("."): value for end, value in members.items()}})
         _write_json(record_path(shard), {**describe(shard), "skipped": skipped})
@@ -215,12 +219,10 @@ def _begin(folder: Path, plan: dict[str, Any]) -> None:
                 f"{folder} has shards of another preparation: {'; '.join(changes)}. Set it as it was, or choose "
                 "another --out"
             )
-    elif any(folder.iterdir()):
+    elif {other.name for other in folder.iterdir()} - {PLAN + HALF}:  # a run may be killed while it writes the plan
         raise ValueError(f"{folder} has other files already; choose another --out")
     else:
         _write_json(path, plan)
-    for half in folder.glob(f"*{HALF}"):  # of a run that was killed
-        half.unlink()
 
 
 def _made(job: Job, missing: list[int], workers: int) -> Iterator[int]:
@@ -241,7 +243,7 @@ def _made(job: Job, missing: list[int], workers: int) -> Iterator[int]:
 
 def _finish(job: Job, plan: dict[str, Any]) -> dict[str, Any]:
     shards = [job.shard(number) for number in range(job.shards())]
-    records = {shard: json.loads(record_path(shard).read_text(encoding="utf-8")) for shard in shards}
+    records = {shard: read_record(shard) for shard in shards}
     labels = [label for record in records.values() for _, _, label in record["pictures"]]
     manifest = {
         "settings": plan,

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcvit_edu.data.imagenet import SPLITS, open_pictures
-from gcvit_edu.data.packing import Settings, prepare
-from gcvit_edu.data.shards import read_manifest, verify
+from gcvit_edu.data.imagenet import open_pictures
+from gcvit_edu.data.packing import BAD_IMAGES, Settings, prepare
+from gcvit_edu.data.shards import SPLITS, read_manifest, verify
 
 DAMAGED, BAD_INPUT = 1, 2
 EXIT_CODES = (
@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quality", type=int, metavar="Q", help="of the JPEG files made smaller, 1 to 95 (90)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (1)")
     parser.add_argument("--classes", type=int, default=1000, metavar="N", help="0 allows classes that are no wnids")
-    parser.add_argument("--bad-images", choices=("raise", "skip"), default="raise")
+    parser.add_argument("--bad-images", choices=BAD_IMAGES, default="raise")
     parser.add_argument("--verify", action="store_true", help="only compare the shards in DIR with their manifest")
     return parser
 
@@ -50,6 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _prepare(options: argparse.Namespace, folder: Path) -> int:
+    if options.source.resolve() == options.out.resolve():
+        raise ValueError(
+            f"--out {options.out} is SOURCE itself, where shards would be taken for its pictures; choose another --out"
+        )
     quality = options.quality if options.quality is not None else 90 if options.short_side else 0
     settings = Settings(options.split, options.shard_size, options.short_side, quality, options.bad_images)
     source = open_pictures(options.source, options.split, classes=options.classes)
@@ -63,7 +67,7 @@ def _prepare(options: argparse.Namespace, folder: Path) -> int:
 def _verify(folder: Path) -> int:
     problems = verify(folder)
     for problem in problems:
-        print(f"{problem}; delete it and prepare again, or copy it again", file=sys.stderr)
+        print(problem, file=sys.stderr)
     print(f"{len(problems)} of {len(read_manifest(folder)['shards'])} shards in {folder} are damaged")
     return DAMAGED if problems else 0
 

@@ -16,8 +16,11 @@ import numpy as np
 
 from gcvit_edu.data.encoded import PackedPictures
 
+SPLITS = ("train", "val")
 MANIFEST = "manifest.json"
 PICTURE, LABEL, NAME = ".jpg", ".cls", ".txt"  # members of a sample: its file, number of its class, where it came from
+_REMEDY = "run python -m gcvit_edu.data.prepare with the same settings again, or copy the file again"
+_DELETE = f"delete it and {_REMEDY}"  # where the preparation would take it for whole
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -28,7 +31,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(manifest, dict) and manifest.keys() >= {"classes", "shards"}:
+            return manifest
+        raise ValueError("it has no classes and shards")
     except FileNotFoundError as error:
         raise ValueError(
             f"{path} is missing; python -m gcvit_edu.data.prepare writes it when all shards are"
@@ -40,6 +46,25 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def record_path(shard: Path) -> Path:
     """Where the index of a shard is: train-000000.tar -> train-000000.json."""
     return shard.with_suffix(".json")
+
+
+def read_record(shard: Path) -> dict[str, Any]:
+    """The index of a shard: what describe() found when it was made, and "skipped", messages of what was left out.
+
+    Raises:
+        ValueError: if it is missing or damaged; the message names it.
+    """
+    path = record_path(shard)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            "bytes": int(record["bytes"]),
+            "sha256": str(record["sha256"]),
+            "pictures": np.array(record["pictures"], dtype=np.int64).reshape(-1, 3).tolist(),
+            "skipped": list(record["skipped"]),
+        }
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"{path} is no index of {shard.name} ({error!r}); {_REMEDY}") from error
 
 
 def describe(shard: Path) -> dict[str, Any]:
@@ -57,9 +82,9 @@ def describe(shard: Path) -> dict[str, Any]:
                 elif member.name.endswith(LABEL):
                     labels.append(int(archive.extractfile(member).read()))
     except (tarfile.TarError, ValueError) as error:
-        raise ValueError(f"{shard} cannot be read: {error}") from error
+        raise ValueError(f"{shard} cannot be read ({error}); {_DELETE}") from error
     if len(pictures) != len(labels):
-        raise ValueError(f"{shard} has {len(pictures)} pictures and {len(labels)} labels")
+        raise ValueError(f"{shard} has {len(pictures)} pictures and {len(labels)} labels; {_DELETE}")
     with shard.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     index = [[*place, label] for place, label in zip(pictures, labels, strict=True)]
@@ -70,7 +95,8 @@ def verify(folder: Path) -> list[str]:
     """Read every shard of a folder and compare it with the manifest.
 
     Returns:
-        A message for each shard that is missing, cut short or changed, or whose index is; empty if all is well.
+        A message with the remedy for each shard that is missing, cut short or changed, or whose index is; empty if
+        all is well.
 
     Raises:
         ValueError: if there is no manifest.
@@ -81,11 +107,15 @@ def verify(folder: Path) -> list[str]:
         try:
             found = describe(shard)
             if (found["bytes"], found["sha256"]) != (entry["bytes"], entry["sha256"]):
-                problems.append(f"{shard} is not what was written: {found['bytes']} bytes, {entry['bytes']} expected")
-            elif json.loads(record_path(shard).read_text(encoding="utf-8"))["pictures"] != found["pictures"]:
-                problems.append(f"{record_path(shard)} does not fit {shard.name}")
-        except (ValueError, KeyError, OSError) as error:
-            problems.append(f"{shard}: {error}")
+                problems.append(
+                    f"{shard} is not what was written: {found['bytes']} bytes, {entry['bytes']} expected; {_DELETE}"
+                )
+            elif read_record(shard)["pictures"] != found["pictures"]:
+                problems.append(f"{record_path(shard)} does not fit {shard.name}; {_DELETE}")
+        except ValueError as error:
+            problems.append(str(error))
+        except OSError as error:
+            problems.append(f"{shard} cannot be read ({error.strerror}); {_REMEDY}")
     return problems
 
 
@@ -110,14 +140,13 @@ class Shards(PackedPictures):
         shards = [folder / entry["name"] for entry in manifest["shards"]]
         parts = []
         for number, (shard, entry) in enumerate(zip(shards, manifest["shards"], strict=True)):
-            remedy = "run python -m gcvit_edu.data.prepare with the same settings again, or copy the file again"
             if not shard.is_file() or not record_path(shard).is_file():
-                raise ValueError(f"{shard} or {record_path(shard).name} is missing; {remedy}")
+                raise ValueError(f"{shard} or {record_path(shard).name} is missing; {_REMEDY}")
             if (size := shard.stat().st_size) != entry["bytes"]:
-                raise ValueError(f"{shard} has {size} bytes, not {entry['bytes']}; {remedy}")
-            record = json.loads(record_path(shard).read_text(encoding="utf-8"))
+                raise ValueError(f"{shard} has {size} bytes, not {entry['bytes']}; {_REMEDY}")
+            record = read_record(shard)
             if record["sha256"] != entry["sha256"]:
-                raise ValueError(f"{record_path(shard)} belongs to another shard; {remedy}")
+                raise ValueError(f"{record_path(shard)} belongs to another shard; {_DELETE}")
             rows = np.array(record["pictures"], dtype=np.int64).reshape(-1, 3)
             parts.append(np.insert(rows, 0, number, axis=1))
         super().__init__(manifest["classes"], shards, np.concatenate(parts))

@@ -89,11 +89,15 @@ def compare_loaders(
         rounds: that count; one more goes before them.
 
     Raises:
-        ValueError: if the pictures do not fill one batch.
+        ValueError: if the pictures do not fill one batch, or no round counts.
     """
+    if rounds < 1:
+        raise ValueError(f"rounds={rounds} must be at least 1")
     pictures = len(FolderPictures(root)) // batch_size * batch_size
     if not pictures:
-        raise ValueError(f"{root} has fewer than {batch_size} pictures; make batch_size smaller")
+        raise ValueError(
+            f"{root} has fewer than {batch_size} pictures, which is one batch; give more, or make batch_size smaller"
+        )
     loaders = {name: make(root, size, scale, batch_size) for name, make in _MAKERS.items()}
     seconds: dict[str, list[float]] = {name: [] for name in loaders}
     threads = torch.get_num_threads()

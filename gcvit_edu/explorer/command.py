@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from gcvit_edu.data import emoji_classes
+from gcvit_edu.data.folder import DECODER_ERRORS
 from gcvit_edu.explorer.page import LIMIT_KB, explore
 from gcvit_edu.weights import load_weights
 from gcvit_edu.zoo import create_model, list_models
@@ -26,15 +27,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="PAGE.html")
     parser.add_argument("--model", default="nano", metavar="NAME", help=f"{', '.join(list_models())} (nano)")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="your own; the published ones if left out")
-    parser.add_argument("--num-classes", type=int, default=1000, metavar="N", help="of your own weights (1000)")
+    parser.add_argument("--num-classes", type=int, metavar="N", help="of your own weights (1000)")
     parser.add_argument("--classes", nargs="+", default=[], metavar="NAME", help="to show the likeliest")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of what the network sees (the model's own)")
     parser.add_argument("--limit-kb", type=int, default=LIMIT_KB, metavar="KB", help=f"most for the page ({LIMIT_KB})")
     options = parser.parse_args(arguments)
     try:
+        if options.num_classes is not None and not options.weights:
+            raise ValueError(
+                f"--num-classes {options.num_classes} is of your own weights, and the published ones are taken; "
+                "give --weights, or leave it out"
+            )
         picture = _read(options.picture)
         if options.weights:
-            model = create_model(options.model, num_classes=options.num_classes)
+            model = create_model(
+                options.model, num_classes=1000 if options.num_classes is None else options.num_classes
+            )
             load_weights(model, options.weights)
         else:
             model = create_model(options.model, pretrained=True)
@@ -65,5 +73,5 @@ def _read(path: Path) -> Image.Image:
             return image
     except FileNotFoundError:
         raise ValueError(f"there is no picture {path}") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DECODER_ERRORS as error:
         raise ValueError(f"{path} cannot be read as a picture ({error}); give a JPEG, PNG or WebP file") from error

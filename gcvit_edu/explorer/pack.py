@@ -5,32 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from gcvit_edu.capture import AttentionRecord
+from gcvit_edu.maps import window_means
 from gcvit_edu.quantise import LEVELS, quantise
-from gcvit_edu.windows import window_merge
 
 LEAST_SCALE = 4  # a mean map's scale reaches at least this many equal shares, so that even attention looks pale
-
-
-def received(record: AttentionRecord) -> Tensor:
-    """The mean map of a block, (h, w): the share that each token gets, averaged over heads and its window's queries.
-
-    Each window has been divided by a softmax of its own. So within a window this ranks the tokens; between windows
-    it says nothing, as every window hands out as much as any other. Padding, as query or as key, is left out.
-    """
-    height, width = record.map_size
-    rows, columns = (side * record.window for side in record.grid)
-    weights = record.weights[0].mean(1)  # (N, T, T)
-    asks = torch.ones(weights.shape[:2], dtype=weights.dtype)
-    if not record.is_global:
-        # A padded token of a local block asks, too; nobody hears it.
-        real = torch.zeros(rows // record.window, record.window, columns // record.window, record.window)
-        real.view(rows, columns)[:height, :width] = 1
-        asks = real.permute(0, 2, 1, 3).reshape(asks.shape).to(weights)
-    means = (weights * asks[..., None]).sum(1) / asks.sum(1, keepdim=True)
-    return window_merge(means[..., None], record.window, rows, columns)[0, :height, :width, 0]
 
 
 def text_of(content: bytes) -> str:
@@ -72,7 +52,7 @@ def blocks_with_heads(records: Sequence[AttentionRecord], room: int) -> set[int]
 
 def describe(record: AttentionRecord) -> dict[str, Any]:
     """One block as the page's script reads it: its place, its sizes and its mean map, without the attention."""
-    seen = received(record)
+    seen = window_means(record)[0]
     most = max(seen.max().item(), LEAST_SCALE / record.window**2)
     return {
         "stage": record.stage,

@@ -1,7 +1,6 @@
 """explore(): a network's attention on one picture, to look at by hand."""
 
 import html
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from gcvit_edu.capture import AttentionRecord, capture_attention
 from gcvit_edu.data.transforms import crop_to, normalize
 from gcvit_edu.explorer.markup import asset, jpeg, script, to_json
 from gcvit_edu.explorer.pack import attention_of, blocks_with_heads, describe
+from gcvit_edu.files import whole_file
 from gcvit_edu.model import GCViT
 
 LIMIT_KB = 1200
@@ -51,13 +51,8 @@ class Explorer:
         link = self._data["link"]
         data = {**self._data, "link": link if urlsplit(link or "").scheme else None}
         page = asset("page.html").substitute(title=html.escape(self.title), explorer=_fragment(data))
-        beside = Path(f"{path}.writing")
-        try:
-            beside.write_text(page, encoding="utf-8")
-            os.replace(beside, path)
-        except OSError:
-            beside.unlink(missing_ok=True)
-            raise
+        with whole_file(Path(path)) as file:
+            file.write(page.encode())
 
 
 def explore(

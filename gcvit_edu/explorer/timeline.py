@@ -3,7 +3,7 @@
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from gcvit_edu.explorer.markup import asset, jpeg, script, to_json
 from gcvit_edu.explorer.pack import LEAST_SCALE, text_of
 from gcvit_edu.quantise import LEVELS
 
+Kind = Literal["local", "global"]  # of queries
 RARE = 0.01  # of the numbers of a column may lie above its scale
 _FILES = ("timeline.css", "timeline.html", ("page.js", "paint.js", "timeline.js"))
 
@@ -41,7 +42,7 @@ class Timeline:
 def timeline(
     pictures: Mapping[str, Image.Image],
     moments: Sequence[str],
-    columns: Mapping[str, tuple[Literal["local", "global"], Tensor]],
+    columns: Mapping[str, tuple[Kind, Tensor]],
     *,
     notes: Sequence[str] = (),
     title: str,
@@ -51,29 +52,35 @@ def timeline(
 
     It is one piece of HTML that needs neither a kernel nor a network. A column has one scale for all moments and
     pictures, so that a map can be seen to sharpen; columns cannot be compared with each other. The scale ends where
-    all but one number in a hundred lie below it; what is larger looks the same.
+    all but one number in a hundred lie below it, or at four times the mean of all where that is more; what is larger
+    looks the same.
 
     Args:
         pictures: square ones, by name.
         moments: names of the moments, in order.
         columns: by title, whether the queries are local or global, and the maps, (moments, pictures, h, w), none
-            negative.
+            negative and not all zero.
         notes: a sentence for each moment, read with its name; none if left out.
         title: what stands above it.
         start: index of the moment that is shown first.
 
     Raises:
-        ValueError: if numbers of moments, pictures, notes and maps do not fit each other, or a map is negative.
+        ValueError: if numbers of moments, pictures, notes and maps do not fit each other, there is no moment, a kind is
+            neither "local" nor "global", or maps have a negative or infinite number or zeros only.
     """
+    if not moments:
+        raise ValueError("there are no moments; give the name of one at least, and its maps")
     if notes and len(notes) != len(moments):
         raise ValueError(f"{len(notes)} notes do not fit {len(moments)} moments; give one for each, or none")
     if not 0 <= start < len(moments):
         raise ValueError(f"there is no moment {start}; they are numbered from 0 to {len(moments) - 1}")
-    for name, (_, maps) in columns.items():
-        if maps.ndim != 4 or maps.shape[:2] != (len(moments), len(pictures)) or maps.min() < 0:
+    for name, (kind, maps) in columns.items():
+        if kind not in get_args(Kind):
+            raise ValueError(f"the queries of {name!r} are {kind!r}; say {' or '.join(map(repr, get_args(Kind)))}")
+        if maps.ndim != 4 or maps.shape[:2] != (len(moments), len(pictures)) or not _shown(maps):
             raise ValueError(
                 f"the maps of {name!r} of shape {tuple(maps.shape)} are not (moments, pictures, h, w) with "
-                f"{len(moments)} moments and {len(pictures)} pictures, none negative"
+                f"{len(moments)} moments and {len(pictures)} pictures, all finite, none negative and one above 0"
             )
     data = {
         "title": title,
@@ -86,7 +93,12 @@ def timeline(
     return Timeline(title, tuple(moments), data)
 
 
-def _column(title: str, kind: str, maps: Tensor) -> dict[str, Any]:
+def _shown(maps: Tensor) -> bool:
+    """Whether maps have a scale: NaN is no number that is at least 0."""
+    return bool(maps.isfinite().all() and (maps >= 0).all() and maps.any())
+
+
+def _column(title: str, kind: Kind, maps: Tensor) -> dict[str, Any]:
     """The maps as bytes of one scale, and how many times the mean its upper end is."""
     even = maps.double().mean().item()
     most = max(np.quantile(maps.double().cpu().numpy(), 1 - RARE).item(), LEAST_SCALE * even)
