@@ -32,7 +32,8 @@ def changed_query(
         stages: indices from 0; None for all.
     """
     chosen = range(len(model.stages)) if stages is None else stages
-    hooks = [model.stages[index].query.register_forward_hook(lambda _, __, query: change(query)) for index in chosen]
+    queries = [model.stages[index].query for index in chosen]  # an index that is wrong fails here, before any hook
+    hooks = [query.register_forward_hook(lambda _, __, output: change(output)) for query in queries]
     try:
         yield
     finally:

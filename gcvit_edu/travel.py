@@ -155,7 +155,7 @@ def shares(model: GCViT, pairs: Exchanges, stops: Sequence[Sequence[Way]] = ((),
     """How much the emoji that is exchanged moves the token of the one that stays, (stops, N, stages).
 
     As a share of how much the exchange moves the exchanged emoji's own token, with no way stopped; both are means over
-    the four exchanges of a four, in which each emoji's token is the near one as often as the far one.
+    the four exchanges of a four, in which each emoji is twice the one that stays and twice the one that is exchanged.
 
     Args:
         model: in eval mode.

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from _mutants_experiments import EXPERIMENTS
 from _mutants_imagenet import IMAGENET
 from _mutants_maps import MAPS
 from _mutants_train import TRAINING
@@ -394,7 +395,11 @@ TIMELINE = changes(
 )
 
 MUTANTS = (
-    *(mutant for file, tests, *named in (*TRAINING, *IMAGENET, *MAPS) for mutant in changes(file, tests, *named)),
+    *(
+        mutant
+        for file, tests, *named in (*TRAINING, *EXPERIMENTS, *IMAGENET, *MAPS)
+        for mutant in changes(file, tests, *named)
+    ),
     *WINDOWS,
     *POSITION,
     *ATTENTION,

@@ -234,11 +234,6 @@ OF_ABLATION = (
             "quick[name] = _quick(next(iter(networks.values()))",
         ),
     ),
-    (
-        "gcvit_edu/train/ablations.py",
-        "test_train_ablations.py::test_scores_of_changed_queries",
-        ("change-of-a-loop", "lambda query, change=change: change(query, 0)", "lambda query: query"),
-    ),
 )
 
 MAPS = (*OF_MAPS, *OF_THE_JUDGE, *OF_ABLATION)

@@ -164,6 +164,9 @@ def test_a_query_is_changed_in_the_stages_asked_for_and_only_within_the_context(
     with changed_query(model, change, stages=[0, 2]):
         some = model(image)
     assert seen == [heads[0], heads[2]]
+    with pytest.raises(IndexError), changed_query(model, change, stages=[0, len(heads)]):
+        pass  # a stage that there is not; those before it stay as they were
+    assert not any(part._forward_hooks for part in model.modules())
     assert torch.equal(model(image), before)
     assert not torch.equal(some, before)
     assert not torch.equal(some, everywhere)

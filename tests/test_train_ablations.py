@@ -3,19 +3,23 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from _support import images as some_images
 from _support import small_model
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from gcvit_edu.ablation import MIXERS, QUERY_CHANGES, with_mixer
+from gcvit_edu.ablation import MIXERS, QUERY_CHANGES, changed_query, with_mixer
 from gcvit_edu.model import GCViT
 from gcvit_edu.train import ablations
 from gcvit_edu.train.dist import Place
+from gcvit_edu.train.mixing import mix
+from gcvit_edu.train.optim import learning_rate
 from gcvit_edu.train.recipe import load_recipe
 
 CPU = Place(0, 1, torch.device("cpu"))
@@ -48,6 +52,40 @@ def test_the_loss_of_the_last_epoch_falls() -> None:
     assert last[0] < first[0]
 
 
+def test_rates_decays_and_the_smoothed_loss_are_those_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    decays: list[float] = []
+
+    class Optimizer(torch.optim.AdamW):
+        def step(self) -> None:
+            (rate,) = {group["lr"] for group in self.param_groups}
+            rates.append(rate)
+            decays[:] = [group["weight_decay"] for group in self.param_groups]
+            super().step()
+
+    monkeypatch.setattr(ablations, "AdamW", Optimizer)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
+    some, targets = torch.randn(4, 3, 2, 2), torch.eye(5)[:4]
+    with torch.no_grad():
+        before = F.cross_entropy(net(some), targets, label_smoothing=0.1).item()
+    assert ablations.train_together({0: net}, lambda _: [(some, targets)], epochs=1, steps=1) == {
+        0: pytest.approx(before)
+    }
+    rates.clear()
+    ablations.train_together({0: net}, lambda _: 5 * [(some, targets)], epochs=4, steps=5)
+    plan = {"total": 20, "warmup": 2, "first": 1e-6, "peak": 1e-3, "last": 1e-6}
+    assert rates == [learning_rate(step, **plan) for step in range(20)]
+    assert decays == [0.05, 0.0]
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_batches_must_be_as_many_as_steps(steps: int) -> None:
+    """Else means and rates would be wrong without a word."""
+    with pytest.raises(ValueError, match="zip"):
+        ablations.train_together({0: small_model()}, batches, epochs=1, steps=steps)
+
+
 def test_a_loss_that_is_not_finite_stops() -> None:
     def broken(_: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield torch.full((2, 3, 64, 64), float("nan")), torch.eye(5)[:2]
@@ -74,8 +112,35 @@ def test_scores_of_changed_queries() -> None:
     assert list(scores) == list(QUERY_CHANGES)
     assert scores["unchanged"] == 1
     assert scores["zero"] < 1
-    assert ablations.query_scores(net, pictures, labels, CPU, stages=[]) == {"unchanged": 1}
+    for none in ([], ()):
+        assert ablations.query_scores(net, pictures, labels, CPU, stages=none) == {"unchanged": 1}
     assert ablations.query_scores(with_mixer(small_model(), "shifted"), pictures, labels, CPU).keys() == {"unchanged"}
+
+
+def test_each_change_is_applied_to_pictures_whose_neighbours_have_any_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, pictures = small_model(), some_images(12, 64)
+    labels = torch.arange(12)  # each is another, so that they tell the order; judged as of 5 classes nowhere
+    seen: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def judge(model: GCViT, parts: Any, classes: int, place: Place) -> SimpleNamespace:
+        (batch,) = parts
+        with torch.no_grad():
+            seen.append((*batch, model(batch[0])))
+        return SimpleNamespace(top1=len(seen) / 100)
+
+    monkeypatch.setattr(ablations, "evaluate", judge)
+    scores = ablations.query_scores(net, pictures, labels, CPU, stages=(0, 2))
+    assert scores == {name: number / 100 for number, name in enumerate(QUERY_CHANGES, start=1)}
+    order = seen[0][1]
+    assert order.sort().values.equal(labels)
+    assert (order.diff() == 1).sum() < 4  # neighbours before are hardly neighbours now
+    for (images, own, logits), change in zip(seen, QUERY_CHANGES.values(), strict=True):
+        assert torch.equal(own, order)
+        assert torch.equal(images, pictures[order])
+        with torch.no_grad(), changed_query(net, lambda query, change=change: change(query, 0), (0, 2)):
+            assert torch.equal(logits, net(pictures[order]))
+    unchanged, *others = [logits for _, _, logits in seen]
+    assert not any(torch.equal(logits, unchanged) for logits in others)
 
 
 # ------------------------------------------------------------------------------------------------- the whole command
@@ -97,17 +162,49 @@ class Few(Dataset):
         self.dataset.set_epoch(epoch)
 
 
-def test_the_command_writes_a_line_for_each_network_and_runs_no_seed_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def little(monkeypatch: pytest.MonkeyPatch) -> Few:
+    """Nine pictures to train on, in batches of four, and small networks; gives the training set."""
     recipe = load_recipe("emoji_nano")
     training, validation = recipe.make_data(recipe.config)
-    object.__setattr__(recipe, "make_data", lambda config: (Few(training, 9), Few(validation, 6)))
+    few = Few(training, 9)
+    object.__setattr__(recipe, "make_data", lambda config: (few, Few(validation, 6)))
     monkeypatch.setattr(ablations, "load_recipe", lambda name: recipe)
     monkeypatch.setattr(ablations, "BATCH", 4)
     monkeypatch.setattr(ablations, "network", lambda mixer, windows, *, classes, seed: with_mixer(
         small_model(seed, window_sizes=windows, num_classes=classes), mixer
     ))  # fmt: skip
+    return few
+
+
+def test_chance_follows_from_seed_epoch_and_step(little: Few, monkeypatch: pytest.MonkeyPatch) -> None:
+    mixed: list[tuple[int, ...]] = []
+    epochs: list[int] = []
+
+    def watched_mix(images: Tensor, labels: Tensor, config: Any, *key: int) -> tuple[Tensor, Tensor]:
+        mixed.append((config.seed, *key))
+        return mix(images, labels, config, *key)
+
+    def only_load(networks: dict, batches: Any, epochs: int, steps: int) -> dict:
+        for epoch in range(epochs):
+            found = list(batches(epoch))
+            assert [(images.shape, targets.shape) for images, targets in found] == steps * [((4, 3, 64, 64), (4, 13))]
+            for _, targets in found:
+                torch.testing.assert_close(targets.sum(1), torch.ones(4))
+        return dict.fromkeys(networks, 0.0)
+
+    monkeypatch.setattr(ablations, "mix", watched_mix)
+    monkeypatch.setattr(ablations, "train_together", only_load)
+    monkeypatch.setattr(little, "set_epoch", epochs.append)
+    next(ablations.ablate(3, 2, CPU))
+    assert epochs == [6, 7]  # no epoch of one seed is one of another
+    assert mixed == [(3, epoch, step) for epoch in range(2) for step in range(2)]
+
+
+@pytest.mark.usefixtures("little")
+def test_the_command_writes_a_line_for_each_network_and_runs_no_seed_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "lines.jsonl"
     ablations.main(["--out", str(file), "--epochs", "1", "--seeds", "3", "--device", "cpu"])
     lines = ablations.read_ablations(file)
@@ -120,10 +217,12 @@ def test_the_command_writes_a_line_for_each_network_and_runs_no_seed_twice(
         assert set(line["changed"]) == (
             set() if line["mixer"] in ("local only", "shifted") else set(QUERY_CHANGES) - {"unchanged"}
         )
-    monkeypatch.setattr(ablations, "ablate", lambda seed, *_: [{"seed": seed, "epochs": 1}])
+    monkeypatch.setattr(ablations, "ablate", lambda seed, epochs, *_: [{"seed": seed, "epochs": epochs}])
     ablations.main(["--out", str(file), "--epochs", "1", "--seeds", "3", "4", "--device", "cpu"])
     assert ablations.read_ablations(file) == [*lines, {"seed": 4, "epochs": 1}]
     assert json.loads(file.read_text(encoding="utf-8").splitlines()[-1])["seed"] == 4
+    ablations.main(["--out", str(file), "--epochs", "2", "--seeds", "3", "--device", "cpu"])
+    assert ablations.read_ablations(file)[len(lines) + 1 :] == [{"seed": 3, "epochs": 2}]
 
 
 def test_the_stored_lines_are_of_all_networks_with_three_seeds() -> None:

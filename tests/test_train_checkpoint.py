@@ -214,6 +214,7 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(OSError, match="No space left on device; make room") as caught:
         save(tmp_path, 1, {"step": 1}, best=False)
     assert caught.value.errno == errno.ENOSPC
+    assert "a training goes on with --resume, an experiment by the same command" in str(caught.value)
     assert names(tmp_path) == []
 
 

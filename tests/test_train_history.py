@@ -20,7 +20,8 @@ def test_a_run_is_recorded_and_read_again(tmp_path: Path, capsys: pytest.Capture
     models = {epoch: create_model("nano", num_classes=13).eval() for epoch in (0, 10, 2)}
     for epoch, model in models.items():
         save_file(model.state_dict(), tmp_path / f"epoch_{epoch:04d}.safetensors")
-    (tmp_path / "final.safetensors").write_bytes(b"not looked at")
+    for other in ("final.safetensors", "epoch_0002.safetensors.writing", "epoch_0010.png", "epoch_1_old.safetensors"):
+        (tmp_path / other).write_bytes(b"not looked at")
     history.main([str(tmp_path), "--out", str(tmp_path / "history.npz")])
     assert capsys.readouterr().out.startswith("history.npz: ")
     found = read_history(tmp_path / "history.npz")
@@ -53,6 +54,8 @@ def test_what_was_not_recorded_is_refused() -> None:
 def test_a_run_without_weights_and_an_unknown_drawing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no epoch_NNNN.safetensors; train with snapshot_epochs"):
         history.record(tmp_path)
+    with pytest.raises(ValueError, match=r"none has no epoch_NNNN.safetensors"):
+        history.record(tmp_path / "none")
     with pytest.raises(ValueError, match="no held-out emoji is called 'grinning_cat' and drawn by 'google'"):
         drawing("grinning_cat", "google")
 

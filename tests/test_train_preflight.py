@@ -140,6 +140,21 @@ def test_faults_of_the_data(fault: str, tmp_path: Path) -> None:
     assert found["disk"].verdict == "ok"  # one fault does not hide the next
 
 
+def test_an_empty_training_set(tmp_path: Path) -> None:
+    recipe = longer_recipe(tmp_path, "def make_data(config):\n    return Stripes(0, 32, 0), Stripes(61, 32, 1)")
+    found = lines_of(recipe, tmp_path / "out")
+    empty = Line("error", "training pictures", "there is no picture; is it the right folder?")
+    assert found["training pictures"] == empty
+    assert found["validation pictures"].verdict == found["model"].verdict == "ok"
+
+
+def test_whatever_the_recipe_raises_the_other_checks_go_on(tmp_path: Path) -> None:
+    recipe = longer_recipe(tmp_path, "def make_data(config):\n    return {}['photos'], None")
+    found = lines_of(recipe, tmp_path / "out")
+    assert found["data"] == Line("error", "data", "the recipe's code raised KeyError('photos'); mend it there")
+    assert found["model"].verdict == found["disk"].verdict == "ok"
+
+
 def test_all_pictures_of_one_class_are_a_warning(tmp_path: Path) -> None:
     class Same:
         def __len__(self) -> int:

@@ -106,6 +106,16 @@ def test_the_largest_batch_that_fits_is_measured(
     assert found.config.batch_size == fitting
 
 
+@pytest.mark.parametrize(("batch", "accumulate", "room", "fitting"), [(12, 1, 4, 2), (40, 4, 2, 8)])
+def test_halves_of_a_batch_are_equal_parts_that_can_be_paired(
+    batch: int, accumulate: int, room: int, fitting: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 12 the half of the half is 3, which mixing refuses; and 10 would be run as four parts of 2."""
+    monkeypatch.setattr(alone_module, "make_model", lambda config: Hungry(room))
+    config = TrainConfig(batch_size=batch, accumulate=accumulate, num_classes=13, device="cpu", mixup=0.8)
+    assert alone(config, rounds=1).config.batch_size == fitting
+
+
 def test_a_model_that_never_fits_is_a_line_and_not_the_end(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +154,12 @@ def test_a_rate_is_pictures_over_seconds(mode: str, monkeypatch: pytest.MonkeyPa
 def test_alone_refuses(mode: str, rounds: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         alone(TrainConfig(), mode, rounds)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_parts_that_are_not_equal_are_refused(mode: str) -> None:
+    with pytest.raises(ValueError, match="batch_size=10 must be a multiple of accumulate=4"):
+        alone(TrainConfig(batch_size=10, accumulate=4, device="cpu"), mode)
 
 
 @pytest.mark.parametrize(

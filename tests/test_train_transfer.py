@@ -106,6 +106,7 @@ def test_without_training_the_weights_are_judged_as_they_are(short: list[Recipe]
     assert short == []
     assert line == {
         "method": "none",
+        "weights": "emoji_nano",
         **dict.fromkeys(("seed", "epochs", "drawings", "rate", "tuning")),
         **{"target": line["target"], "old": line["old"], "flags": line["flags"], "device": "CPU"},
     }
@@ -151,6 +152,15 @@ def test_refusals(tmp_path: Path) -> None:
     save_file(create_model("nano", num_classes=7).state_dict(), file)
     with pytest.raises(ValueError, match=r"have 7 classes, not the emoji's 13; give those of a run of emoji_nano"):
         transfer.adapt("none", file, device="cpu")
+    with pytest.raises(FileNotFoundError, match=r"no weights at \S*w.safetensors; give the file of a nano"):
+        transfer.main(["--weights", str(tmp_path / "w.safetensors"), "--out", str(tmp_path / "out.jsonl")])
+
+
+def test_weights_are_told_apart_by_what_is_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"abc")
+    assert transfer.fingerprint(tmp_path / "one") == transfer.fingerprint(str(tmp_path / "one")) == "ba7816bf8f01"
+    (tmp_path / "one").write_bytes(b"abd")
+    assert transfer.fingerprint(tmp_path / "one") != "ba7816bf8f01"
 
 
 def test_a_run_that_was_stopped_has_no_scores(short: list[Recipe], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,9 +194,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     def adapt(method: str, weights: str, **asked: Any) -> dict[str, Any]:
         calls.append({"method": method, "weights": weights, **asked})
         line = dict.fromkeys(("seed", "epochs", "drawings", "rate", "tuning")) | asked
-        return {"method": method, **line, "target": 0.5 + (asked.get("rate") == transfer.RATES[2])}
+        best = transfer.RATES[2 if weights == "w.safetensors" else 1]
+        return {"method": method, "weights": weights, **line, "target": 0.5 + (asked.get("rate") == best)}
 
     monkeypatch.setattr(transfer, "adapt", adapt)
+    monkeypatch.setattr(transfer, "fingerprint", lambda weights: weights)
     return calls
 
 
@@ -220,11 +232,21 @@ def test_each_method_is_tuned_with_one_seed_then_run_for_all(
     assert len(asked) == before
 
 
+def test_other_weights_are_another_experiment(asked: list[dict[str, Any]], tmp_path: Path) -> None:
+    file = tmp_path / "transfer.jsonl"
+    for weights in ("w.safetensors", "v.safetensors"):
+        options = ["--out", str(file), "--seeds", "1", "--epochs", "4", "--only", "none", "decay"]
+        transfer.main(["--weights", weights, *options])
+    rates = {call["weights"]: call["rate"] for call in asked if call.get("tuning") is False}
+    assert rates == {"w.safetensors": transfer.RATES[2], "v.safetensors": transfer.RATES[1]}
+    assert len(asked) == len(transfer.read_transfer(file)) == 2 * (1 + len(transfer.RATES) + 1)
+
+
 def test_one_file_takes_the_lines_of_another(asked: list[dict[str, Any]], tmp_path: Path) -> None:
     """So runs of several machines come together: a file may begin with what others have found."""
     file = tmp_path / "transfer.jsonl"
     best = transfer.RATES[0]
-    found = [tuned(rate, 0.3 + (rate == best), seed=0, drawings=None) for rate in transfer.RATES]
+    found = [tuned(rate, 0.3 + (rate == best), seed=0, drawings=None, weights="w") for rate in transfer.RATES]
     file.write_text("".join(json.dumps({**line, "epochs": 4}) + "\n" for line in found), encoding="utf-8")
     command = ["--weights", "w", "--out", str(file), "--seeds", "1", "--epochs", "4", "--only", "all"]
     transfer.main(command)
@@ -238,6 +260,7 @@ def test_the_stored_lines_are_the_experiment() -> None:
     runs = [tuple(line[key] for key in ("method", "seed", "drawings", "rate", "tuning")) for line in lines]
     assert len(set(runs)) == len(runs)
     assert {line["epochs"] for line in lines} == {30, None}
+    assert {line["weights"] for line in lines} == {"dd14834286c3"}
     for method, how in transfer.METHODS.items():
         own = [line for line in lines if line["method"] == method]
         if not how.trained:

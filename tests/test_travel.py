@@ -4,10 +4,14 @@ import pytest
 import torch
 from _support import images, small_model
 from torch import Tensor, nn
+from torchvision.transforms.v2 import functional as TF
 
 from gcvit_edu.ablation import changed_query, with_mixer
-from gcvit_edu.data import PairScenes
+from gcvit_edu.attention import GlobalWindowAttention, WindowAttention
+from gcvit_edu.data import PairScenes, normalize
+from gcvit_edu.layers import SqueezeExcite
 from gcvit_edu.model import GCViT
+from gcvit_edu.query import GlobalQueryGenerator
 from gcvit_edu.travel import changes, exchanges, features_at, frozen, recorded, shares, way
 
 ALL = ("query", "gates", "attention")
@@ -74,7 +78,13 @@ def test_modules_are_as_before_when_the_context_ends(model: GCViT) -> None:
 
 def test_ways_are_the_parts_that_mix_places(model: GCViT) -> None:
     blocks = sum(len(stage.blocks) for stage in model.stages)
-    assert [len(way(model, name)) for name in ("query", "gates", "attention")] == [4, 4, blocks]
+    parts = {name: way(model, name) for name in ALL}
+    assert {name: len(found) for name, found in parts.items()} == {"query": 4, "gates": 4, "attention": blocks}
+    assert {type(part) for part in parts["query"]} == {GlobalQueryGenerator}
+    assert {type(part) for part in parts["attention"]} == {WindowAttention, GlobalWindowAttention}
+    gates = [part for part in model.modules() if isinstance(part, SqueezeExcite)]
+    outside = [gate for gate in gates if not any(gate in query.modules() for query in parts["query"])]
+    assert parts["gates"] == [gate.fc2 for gate in outside]
     with pytest.raises(ValueError, match="no way 'mlp'; take 'query', 'gates' or 'attention'"):
         way(model, "mlp")
 
@@ -97,6 +107,9 @@ def test_exchanges_change_one_place_and_leave_the_other() -> None:
     pairs = exchanges(3, distance=32, seed=5)
     assert pairs.before.shape == pairs.after.shape == (12, 3, 64, 64)
     scenes = PairScenes(12, distance=32, split="test", seed=5)
+    shown = torch.cat([normalize(TF.to_pil_image(image)) for image, _ in scenes]).unflatten(0, (3, 4))
+    assert torch.equal(pairs.before.unflatten(0, (3, 4)), shown[:, [0, 1, 0, 1]])
+    assert torch.equal(pairs.after.unflatten(0, (3, 4)), shown[:, [2, 3, 3, 2]])
     for number, (before, after, (stays, other)) in enumerate(
         zip(pairs.before, pairs.after, pairs.places.tolist(), strict=True)
     ):
@@ -109,15 +122,19 @@ def test_exchanges_change_one_place_and_leave_the_other() -> None:
         assert max(abs(a - b) for a, b in zip(stays, other, strict=True)) == 32
 
 
-def test_a_share_is_one_where_near_and_far_are_one_token(model: GCViT) -> None:
+def test_a_share_is_far_over_near_and_one_where_both_are_one_token(model: GCViT) -> None:
     pairs = exchanges(2, distance=16)
     found = shares(model, pairs, [(), ALL])
     assert found.shape == (2, 2, 4)
     both = pairs.places[:, 0] // 32 == pairs.places[:, 1] // 32  # of the last stage
-    for four, same in enumerate(both.all(-1).view(2, 4)):
-        if same.all():
-            assert found[0, four, 3] == pytest.approx(1)
+    one_token = both.all(-1).view(2, 4).all(1)
+    assert one_token.any()  # else the seed is not for this test
+    assert found[0, one_token, 3].tolist() == pytest.approx([1] * int(one_token.sum()))
     assert (found[1, :, 0] < found[0, :, 0]).all()
+    moved = changes(model, pairs.before, pairs.after, pairs.places, [(), ("gates",)]).unflatten(1, (2, 4))
+    for four in range(2):
+        far, own = moved[1, four, :, 0].mean(0), moved[0, four, :, 1].mean(0)
+        torch.testing.assert_close(shares(model, pairs, [("gates",)])[0, four], far / own)
     twice = shares(model, pairs, [(), ()])
     assert torch.equal(twice[0], twice[1])
     torch.testing.assert_close(twice[0], found[0])

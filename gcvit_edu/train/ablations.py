@@ -7,8 +7,6 @@ beside another training; on a CPU an epoch is the work of ten of the recipe emoj
 """
 
 import argparse
-import itertools
-import json
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -26,13 +24,14 @@ from gcvit_edu.counting import count
 from gcvit_edu.files import data_folder
 from gcvit_edu.model import GCViT
 from gcvit_edu.train import dist
-from gcvit_edu.train.checkpoint import write_atomically
 from gcvit_edu.train.config import replaced
 from gcvit_edu.train.ladder import AUGMENTATION
+from gcvit_edu.train.log import read_lines
 from gcvit_edu.train.metrics import evaluate
 from gcvit_edu.train.mixing import mix
 from gcvit_edu.train.optim import decay_groups, learning_rate
 from gcvit_edu.train.recipe import load_recipe
+from gcvit_edu.train.results import Results
 from gcvit_edu.train.run import seed_process
 from gcvit_edu.zoo import VARIANTS
 
@@ -65,17 +64,19 @@ def train_together(
         Each network's mean loss in the last epoch.
 
     Raises:
-        ArithmeticError: if that is not finite.
+        ArithmeticError: if a mean loss is not finite, after the epoch in which that happened.
+        ValueError: if batches gives more or fewer of them than steps.
     """
     optimizers = {name: AdamW(decay_groups(net.train(), WEIGHT_DECAY), lr=PEAK) for name, net in networks.items()}
-    count_steps, total = itertools.count(), epochs * steps
+    total = epochs * steps
     quick: dict[Hashable, nn.Module] = {}
     means: dict[Hashable, float] = {}
     for epoch in range(epochs):
         losses = dict.fromkeys(networks, 0.0)
-        for images, targets in batches(epoch):
-            step = next(count_steps)
-            rate = learning_rate(step, total=total, warmup=int(WARMUP * total), first=1e-6, peak=PEAK, last=1e-6)
+        for step, (images, targets) in zip(range(steps), batches(epoch), strict=True):
+            rate = learning_rate(
+                epoch * steps + step, total=total, warmup=int(WARMUP * total), first=1e-6, peak=PEAK, last=1e-6
+            )
             for name, optimizer in optimizers.items():
                 if name not in quick:
                     quick[name] = _quick(networks[name], images)
@@ -168,8 +169,9 @@ def query_scores(
     if isinstance(net.stages[0].query, NoQuery):
         stages = []
     scores = {}
-    for name, change in QUERY_CHANGES.items() if stages != [] else [("unchanged", None)]:
-        with changed_query(net, lambda query, change=change: change(query, 0), stages):
+    names = list(QUERY_CHANGES) if stages is None or len(stages) else ["unchanged"]
+    for name in names:
+        with changed_query(net, lambda query, name=name: QUERY_CHANGES[name](query, 0), stages):
             parts = zip(images.split(BATCH), labels.split(BATCH), strict=True)
             scores[name] = round(evaluate(net, parts, net.num_classes, place).top1, 4)
     return scores
@@ -177,8 +179,7 @@ def query_scores(
 
 def read_ablations(path: Path | None = None) -> list[dict[str, Any]]:
     """The lines of a file that main wrote; None for the one in data/runs: 60 epochs, 3 seeds."""
-    path = path or data_folder("runs") / "ablations.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return read_lines(path or data_folder("runs") / "ablations.jsonl")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -192,12 +193,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_float32_matmul_precision("high")  # TF32 on a GPU; on a CPU it changes nothing
     place = dist.start(options.device)
-    lines = read_ablations(options.out) if options.out.exists() else []
-    done = {(line["seed"], line["epochs"]) for line in lines}
+    results = Results(options.out)
     for seed in options.seeds:
-        if (seed, options.epochs) not in done:
-            lines += ablate(seed, options.epochs, place, options.workers)
-            write_atomically(options.out, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        if not results.has(seed=seed, epochs=options.epochs):
+            results.add(*ablate(seed, options.epochs, place, options.workers))
 
 
 if __name__ == "__main__":

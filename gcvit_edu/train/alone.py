@@ -69,8 +69,8 @@ class Measured:
 def alone(config: TrainConfig, mode: str = "train", rounds: int = 7) -> Measured:
     """Measure our model on one device, with the largest batch that fits: config.batch_size, halved until it does.
 
-    The steps are the loop's, with its precision, layout, mixing, clipping and average of the weights; no picture is
-    read from a disk.
+    A half that is no whole number of equal, even parts is made smaller until it is. The steps are the loop's, with its
+    precision, layout, mixing, clipping and average of the weights; no picture is read from a disk.
 
     Args:
         config: of the run to be. Its data and device are not judged here: --preflight does that.
@@ -78,18 +78,24 @@ def alone(config: TrainConfig, mode: str = "train", rounds: int = 7) -> Measured
         rounds: steps of each of three blocks, after two that are not timed.
 
     Raises:
-        ValueError: for an unknown mode, no round, and where not even the smallest batch fits.
+        ValueError: for an unknown mode, no round, a batch_size that is no multiple of accumulate, and where not even
+            the smallest batch fits.
     """
     if mode not in MODES:
         raise ValueError(f"mode={mode!r} is unknown; use {' or '.join(MODES)}")
     if rounds < 1:
         raise ValueError(f"rounds={rounds} must be at least 1")
+    if config.batch_size % config.accumulate:
+        raise ValueError(
+            f"batch_size={config.batch_size} must be a multiple of accumulate={config.accumulate}, of equal parts"
+        )
     place = dist.start(config.device)
     while True:
         try:
             return _measure(config, mode, rounds, place)
         except torch.OutOfMemoryError as error:
             smaller = config.batch_size // 2
+            smaller -= smaller % (2 * config.accumulate)  # equal parts, each of an even number, which mixing pairs
             if smaller < 2 * config.accumulate:
                 raise ValueError(
                     f"{config.model} at {config.image_size} pixels does not fit with batch_size={config.batch_size}: "

@@ -42,8 +42,8 @@ def cannot_write(path: Path, error: OSError) -> OSError:
     """An error that names the file and the remedy."""
     return OSError(
         error.errno,
-        f"cannot write {path}: {error.strerror}; make room or choose another --out, and go on with --resume. "
-        "The checkpoints written before are whole",
+        f"cannot write {path}: {error.strerror}; make room or choose another --out. What was written "
+        "before is whole: a training goes on with --resume, an experiment by the same command",
     )
 
 

@@ -8,8 +8,8 @@ We know of no public training rate of GC ViT on a GPU. Without a measured one th
 2. Another card. What limits a network is arithmetic or memory, so its rate lies between two: the RTX 5090's times the
    ratio of the peaks of arithmetic, and times that of the memories. Both from NVIDIA's data sheets.
 3. From inference to training. A backward pass costs about two forward passes, which makes a third; for Swin on an A100,
-   0.30 to 0.52 were measured (microsoft/Swin-Transformer, pull request 234). The range here is 0.15 to 0.55: its lower
-   end is half of a third less, for older software, the average of the weights, and the loader.
+   0.29 to 0.52 were measured (microsoft/Swin-Transformer, pull request 234). The range here is 0.15 to 0.55: its lower
+   end is about half of the lowest measured, for older software, the average of the weights, and the loader.
 4. Several cards: 85 to 100 per cent each, a guess.
 
 With --images-per-second, measured by `python -m gcvit_edu.train.throughput --alone` on one card, only the last is left.
@@ -93,7 +93,7 @@ def training_rate(variant: str, gpu: str) -> Range:
     Raises:
         ValueError: for an unknown variant or card.
     """
-    epochs_of(variant)
+    epochs_of(variant)  # refuses an unknown variant
     if gpu not in CARDS:
         raise ValueError(
             f"nothing is known here of the GPU {gpu!r}; there are {', '.join(CARDS)}. For another one, measure with "
@@ -191,7 +191,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known = CARDS.get(options.gpu)
     watts = options.watts if options.watts is not None else known and known.watts
     try:
-        epochs = options.epochs if options.epochs is not None else epochs_of(options.variant)
+        usual = epochs_of(options.variant)
+        epochs = usual if options.epochs is None else options.epochs
         rate = training_rate(options.variant, options.gpu) if measured is None else (measured, measured)
         price = tuple(options.price) if options.price else None
         found = cost(rate, epochs=epochs, cards=options.count, watts=watts, price=price)

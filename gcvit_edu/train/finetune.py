@@ -59,7 +59,7 @@ def pretrained_model(
         ValueError: for a file that is no weights, and for weights of another variant.
         ConnectionError: if weights cannot be downloaded.
     """
-    config_of(variant)
+    config_of(variant)  # refuses an unknown variant
     state = read_weights(weights)
     model = create_model(
         variant,

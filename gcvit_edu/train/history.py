@@ -74,9 +74,10 @@ def record(run: Path) -> bytes:
     """The attention to PICTURES of every epoch_NNNN.safetensors of an emoji_nano run, as the bytes of an .npz file.
 
     Raises:
-        ValueError: if the run kept no weights.
+        ValueError: if the run kept no weights, or there is no such folder.
     """
-    kept = {int(found[1]): path for path in run.iterdir() if (found := re.fullmatch(r"epoch_(\d+).*", path.name))}
+    names = ((re.fullmatch(r"epoch_(\d+)\.safetensors", path.name), path) for path in run.glob("epoch_*"))
+    kept = {int(found[1]): path for found, path in names if found}
     if not kept:
         raise ValueError(f"{run} has no epoch_NNNN.safetensors; train with snapshot_epochs=(0, 1, ...)")
     recipe = load_recipe("emoji_nano")

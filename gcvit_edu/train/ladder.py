@@ -2,7 +2,6 @@
 
 import argparse
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,15 @@ from torch.optim import AdamW
 from torch.utils.data import DataLoader, Subset
 
 from gcvit_edu.files import data_folder
-from gcvit_edu.train.checkpoint import write_atomically
 from gcvit_edu.train.config import replaced
 from gcvit_edu.train.dist import Place
 from gcvit_edu.train.ema import average_of, decay_at, update_average
+from gcvit_edu.train.log import read_lines
 from gcvit_edu.train.metrics import evaluate
 from gcvit_edu.train.mixing import mix
 from gcvit_edu.train.optim import decay_groups, learning_rate
 from gcvit_edu.train.recipe import load_recipe
+from gcvit_edu.train.results import Results
 from gcvit_edu.train.run import seed_process
 
 # Each rung keeps what the rungs before it have. The average of the weights is kept on all, and changes none.
@@ -106,8 +106,7 @@ def climb(rung: str, *, seed: int, epochs: int, pictures: int | None = None) -> 
 
 def read_ladder(path: Path | None = None) -> list[dict[str, Any]]:
     """The lines of a file that main wrote; None for the one in data/runs: 20 epochs, 3 seeds."""
-    path = path or data_folder("runs") / "ladder.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return read_lines(path or data_folder("runs") / "ladder.jsonl")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -117,13 +116,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args(arguments)
-    lines = read_ladder(options.out) if options.out.exists() else []
-    done = {(line["rung"], line["seed"], line["epochs"]) for line in lines}
+    results = Results(options.out)
     for seed, rung in itertools.product(range(options.seeds), RUNGS):
-        if (rung, seed, options.epochs) not in done:
-            lines.append(climb(rung, seed=seed, epochs=options.epochs))
-            print(json.dumps(lines[-1]), flush=True)
-            write_atomically(options.out, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        if not results.has(rung=rung, seed=seed, epochs=options.epochs):
+            results.add(climb(rung, seed=seed, epochs=options.epochs))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,16 @@ def read_log(path: Path | str) -> list[dict[str, Any]]:
         ValueError: if another line is no JSON.
     """
     file = Path(path)
-    file = file / FILE if file.is_dir() else file
+    return read_lines(file / FILE if file.is_dir() else file)
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """The values of a file of JSON lines; a last line that a crash cut short is left out.
+
+    Raises:
+        FileNotFoundError: if there is no file.
+        ValueError: if another line is no JSON.
+    """
     lines = file.read_text(encoding="utf-8").split("\n")
     entries = []
     for number, line in enumerate(lines, start=1):
@@ -32,7 +41,7 @@ def read_log(path: Path | str) -> list[dict[str, Any]]:
                 entries.append(json.loads(line))
         except json.JSONDecodeError as error:
             if number < len(lines):
-                raise ValueError(f"line {number} of {file} is no JSON: {error}; is this a log of a run?") from error
+                raise ValueError(f"line {number} of {file} is no JSON: {error}; is this the right file?") from error
     return entries
 
 

@@ -102,6 +102,8 @@ def _check(lines: list[Line], name: str, work: Callable[[], tuple[str, str, Any]
         verdict, text, found = ERROR, f"does not fit: {str(error).partition('. ')[0]}; {remedy}", None
     except (ValueError, OSError, RuntimeError, NonFiniteLoss) as error:
         verdict, text, found = ERROR, (str(error).strip().splitlines() or [repr(error)])[-1], None
+    except Exception as error:  # a recipe is its author's code, which can raise anything; the other checks go on
+        verdict, text, found = ERROR, f"the recipe's code raised {error!r}; mend it there", None
     lines.append(Line(verdict, name, text))
     return found
 
@@ -200,6 +202,8 @@ def _data(recipe: Recipe, config: TrainConfig) -> tuple[str, str, tuple[Samples,
 
 def _pictures(samples: Samples, config: TrainConfig) -> tuple[str, str, None]:
     """Some pictures, evenly spread over the set."""
+    if not len(samples):
+        raise ValueError("there is no picture; is it the right folder?")
     count = min(LOOKED_AT, len(samples))
     shape, problems, labels = (3, config.image_size, config.image_size), [], set()
     for index in [number * len(samples) // count for number in range(count)]:

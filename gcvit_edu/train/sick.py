@@ -1,12 +1,11 @@
 """Sick runs, made on purpose, to know their curves: python -m gcvit_edu.train.sick --help.
 
 All train nano on the emoji at 32 pixels, plain and on white, through the package's train_step. Each ill run differs
-from the healthy one in one thing only.
+from the healthy one only in what its name says.
 """
 
 import argparse
 import itertools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,15 @@ from torch import Tensor, nn
 from gcvit_edu.attention import GlobalWindowAttention, attend
 from gcvit_edu.data import Emoji, crop_to, normalize, on_colour
 from gcvit_edu.files import data_folder
-from gcvit_edu.train.checkpoint import write_atomically
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.dist import Place
 from gcvit_edu.train.epoch import NonFiniteLoss
+from gcvit_edu.train.log import read_lines
 from gcvit_edu.train.loop import train_step
+from gcvit_edu.train.metrics import evaluate
 from gcvit_edu.train.optim import learning_rate
 from gcvit_edu.train.recipe import make_model
+from gcvit_edu.train.results import Results
 from gcvit_edu.train.run import begin, seed_process
 
 HEALTHY = TrainConfig(num_classes=13, image_size=32, batch_size=32, lr=1e-3, device="cpu", channels_last=False)
@@ -71,13 +72,11 @@ def plain_emoji(split: str, size: int) -> tuple[Tensor, Tensor]:
     return torch.cat(pictures), torch.tensor([drawing.label for drawing in emoji.drawings])
 
 
-@torch.no_grad()
-def share_right(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Top-1 accuracy."""
-    model.eval()
-    guesses = torch.cat([model(part).argmax(1) for part in images.split(HEALTHY.batch_size)])
-    model.train()
-    return (guesses == labels).double().mean().item()
+def held_out_top1(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Top-1 accuracy, in batches of any classes: else a wrong query would be that of a picture of the same class."""
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    parts = (values[order].split(HEALTHY.batch_size) for values in (images, labels))
+    return evaluate(model, zip(*parts, strict=True), HEALTHY.num_classes, Place(0, 1, torch.device("cpu"))).top1
 
 
 def fall_ill(case: str, *, seed: int, epochs: int, pictures: int | None = None) -> dict[str, Any]:
@@ -133,14 +132,13 @@ def fall_ill(case: str, *, seed: int, epochs: int, pictures: int | None = None) 
                 for key, values in (("loss", losses), ("norm", norms)):
                     line[key].append(round(sum(values) / len(values), 4))
                     values.clear()
-        line["top1"].append(round(share_right(run.model, *held_out), 4))
-    return line | {"repaired": round(share_right(repaired(run.model), *held_out), 4)}
+        line["top1"].append(round(held_out_top1(run.model, *held_out), 4))
+    return line | {"repaired": round(held_out_top1(repaired(run.model), *held_out), 4)}
 
 
 def read_sick(path: Path | None = None) -> list[dict[str, Any]]:
     """The lines of a file that main wrote; None for the one in data/runs."""
-    path = path or data_folder("runs") / "sick.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return read_lines(path or data_folder("runs") / "sick.jsonl")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -150,13 +148,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args(arguments)
-    lines = read_sick(options.out) if options.out.exists() else []
-    done = {(line["case"], line["seed"], line["epochs"]) for line in lines}
+    results = Results(options.out)
     for seed, case in itertools.product(range(options.seeds), CASES):
-        if (case, seed, options.epochs) not in done:
-            lines.append(fall_ill(case, seed=seed, epochs=options.epochs))
-            print(json.dumps(lines[-1]), flush=True)
-            write_atomically(options.out, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        if not results.has(case=case, seed=seed, epochs=options.epochs):
+            results.add(fall_ill(case, seed=seed, epochs=options.epochs))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ is 52 runs of 30 epochs. One epoch of the method "all" took some 6 seconds of on
 """
 
 import argparse
-import json
+import hashlib
 import random
 import sys
 import tempfile
@@ -32,17 +32,18 @@ from torch.utils.data import Subset
 
 from gcvit_edu.data.emoji import Emoji, emoji_classes, emoji_vendors
 from gcvit_edu.files import data_folder
-from gcvit_edu.train.checkpoint import write_atomically
 from gcvit_edu.train.config import replaced
 from gcvit_edu.train.dist import start
 from gcvit_edu.train.finetune import freeze_all_but_head, pretrained_model
+from gcvit_edu.train.log import read_lines
 from gcvit_edu.train.loop import train
 from gcvit_edu.train.metrics import evaluate
 from gcvit_edu.train.recipe import Recipe
 from gcvit_edu.train.recipe import make_model as make_named_model
 from gcvit_edu.train.recipes.emoji_nano import CONFIG, EmojiConfig, augmented, on_white
+from gcvit_edu.train.results import Results
 from gcvit_edu.train.samples import validation_batches
-from gcvit_edu.weights import load_weights
+from gcvit_edu.weights import TIMM_VARIANTS, load_weights, shipped_weights
 
 TARGET = "fluent"  # Microsoft's, in data/emoji
 NO_TARGET = "flag"  # a class that the target has no drawing of
@@ -114,7 +115,7 @@ def adapt(
     another way. So the number of drawings changes what is seen, and not for how many steps.
 
     Args:
-        method: one of METHODS. Those that train nothing read only weights and device.
+        method: one of METHODS. Those that train nothing read only weights, device and workers.
         weights: of a nano with the 13 classes that saw no held-out emoji and none of the target's drawings.
         seed: of the choice of drawings, their order and augmentation, and of new weights. For one seed, fewer
             drawings are a part of more.
@@ -126,12 +127,13 @@ def adapt(
         workers: as in TrainConfig.
 
     Returns:
-        A line of the file: method, seed, epochs, drawings, rate and tuning as given (None where nothing is
-        trained); target: top-1 accuracy on the target's drawings; old and flags: on the old vendors', without
-        flags and on flags alone, both None when tuning; device: its name.
+        A line of the file: method; weights: what fingerprint makes of them; seed, epochs, drawings, rate and tuning
+        as given (None where nothing is trained); target: top-1 accuracy on the target's drawings; old and flags: on
+        the old vendors', without flags and on flags alone, both None when tuning; device: its name.
 
     Raises:
         ValueError: for an unknown method, drawings below 1, and weights that are not of such a nano.
+        FileNotFoundError: if there is no such file and no such name.
         InterruptedError: if SIGTERM stopped it.
     """
     if method not in METHODS:
@@ -174,8 +176,8 @@ def adapt(
         scores[name] = round(evaluate(model, batches, config.num_classes, place).top1, 4)
     asked = {"seed": seed, "epochs": epochs, "drawings": drawings, "rate": rate, "tuning": tuning}
     asked = asked if how.trained else dict.fromkeys(asked)
-    cuda = place.device.type == "cuda"
-    return {"method": method, **asked, **scores, "device": torch.cuda.get_device_name() if cuda else "CPU"}
+    name = torch.cuda.get_device_name() if place.device.type == "cuda" else "CPU"
+    return {"method": method, "weights": fingerprint(weights), **asked, **scores, "device": name}
 
 
 def _trained(recipe: Recipe) -> nn.Module:
@@ -217,6 +219,19 @@ def _drawings_of_others() -> dict[str, Subset]:
     }
 
 
+def fingerprint(weights: str | Path) -> str:
+    """What a line calls its weights: their name if they have one, else 12 digits of the file's SHA-256.
+
+    Raises:
+        FileNotFoundError: if there is no such file and no such name.
+    """
+    if weights in (*shipped_weights(), *TIMM_VARIANTS):
+        return str(weights)
+    if not Path(weights).is_file():
+        raise FileNotFoundError(f"no weights at {weights}; give the file of a nano, such as RUN/final.safetensors")
+    return hashlib.sha256(Path(weights).read_bytes()).hexdigest()[:12]
+
+
 def best_rate(lines: Sequence[dict[str, Any]], method: str, epochs: int) -> float:
     """The rate whose tuning run of a method has the highest accuracy; of several that are equal, the middle one.
 
@@ -233,12 +248,11 @@ def best_rate(lines: Sequence[dict[str, Any]], method: str, epochs: int) -> floa
 
 def read_transfer(path: Path | None = None) -> list[dict[str, Any]]:
     """The lines of a file that main wrote; None for the one in data/runs."""
-    path = path or data_folder("runs") / "transfer.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return read_lines(path or data_folder("runs") / "transfer.jsonl")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Tune the rate of each method, then run all seeds; what the file has is not run again."""
+    """Tune the rate of each method, then run all seeds; what the file has of these weights is not run again."""
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.train.transfer", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--weights", required=True, help="file of a nano that never saw the target's drawings")
@@ -249,14 +263,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--workers", type=int, default=0, help="processes that load drawings")
     options = parser.parse_args(arguments)
-    lines = read_transfer(options.out) if options.out.exists() else []
+    results, own = Results(options.out), fingerprint(options.weights)
 
     def run(method: str, **asked: Any) -> None:
-        if any(line["method"] == method and all(line[key] == value for key, value in asked.items()) for line in lines):
-            return
-        lines.append(adapt(method, options.weights, **asked, device=options.device, workers=options.workers))
-        print(json.dumps(lines[-1]), flush=True)
-        write_atomically(options.out, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        if not results.has(method=method, weights=own, **asked):
+            results.add(adapt(method, options.weights, **asked, device=options.device, workers=options.workers))
 
     methods, epochs = options.only or list(METHODS), options.epochs
     trained = [method for method in methods if METHODS[method].trained]
@@ -267,7 +278,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run(method, seed=TUNING_SEED, epochs=epochs, drawings=None, rate=rate, tuning=True)
     for drawings, seed, method in product((None, *FEWER), range(options.seeds), trained):
         if drawings is None or method in TRAINED_ON_FEWER:
-            rate = best_rate(lines, method, epochs)
+            of_weights = [line for line in results.lines if line.get("weights") == own]
+            rate = best_rate(of_weights, method, epochs)
             run(method, seed=seed, epochs=epochs, drawings=drawings, rate=rate, tuning=False)
 
 
