@@ -11,7 +11,6 @@ false), which are not.
 
 import argparse
 import itertools
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,8 +30,9 @@ from gcvit_edu.data import Emoji
 from gcvit_edu.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from gcvit_edu.files import data_folder
 from gcvit_edu.model import GCViT, init_weights
-from gcvit_edu.train.checkpoint import write_atomically
+from gcvit_edu.train.log import read_lines
 from gcvit_edu.train.optim import decay_groups, learning_rate
+from gcvit_edu.train.results import Results
 from gcvit_edu.train.run import seed_process
 
 SIZE, SIDE = 32, 8
@@ -183,8 +183,7 @@ def share_right(net: nn.Module, pairs: Pairs, distance: int) -> float:
 
 def read_pairs(path: Path | None = None) -> list[dict[str, Any]]:
     """The lines of a file that main wrote; None for the one in data/runs: 1000 steps, 3 seeds."""
-    path = path or data_folder("runs") / "pairs.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return read_lines(path or data_folder("runs") / "pairs.jsonl")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -194,14 +193,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args(arguments)
-    lines = read_pairs(options.out) if options.out.exists() else []
-    done = {(line["mixer"], line["seed"], line["steps"], line["told"]) for line in lines}
+    results = Results(options.out)
     kinds = [*((mixer, True) for mixer in MIXERS), ("global query", False)]
     for seed, (mixer, told) in itertools.product(options.seeds, kinds):
-        if (mixer, seed, options.steps, told) not in done:
-            lines.append(train_on_pairs(mixer, seed, options.steps, told))
-            print(json.dumps(lines[-1]), flush=True)
-            write_atomically(options.out, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        if not results.has(mixer=mixer, seed=seed, steps=options.steps, told=told):
+            results.add(train_on_pairs(mixer, seed, options.steps, told))
 
 
 if __name__ == "__main__":
