@@ -50,7 +50,8 @@ def for_each_window(q: Tensor, k: Tensor) -> Tensor:
 
     Windows are image-major, so each image's copies stay together. With N = 1 nothing is copied.
     """
-    return q[:, None].expand(-1, k.shape[0] // q.shape[0], -1, -1, -1).flatten(0, 1)
+    windows = k.shape[0] // max(1, q.shape[0])  # none of no image
+    return q[:, None].expand(-1, windows, -1, -1, -1).flatten(0, 1)
 
 
 class WindowAttention(nn.Module):

@@ -50,7 +50,7 @@ POSITION = changes(
     ("order-of-the-offsets", "return dy * (2 * window - 1) + dx", "return dx * (2 * window - 1) + dy"),
     ("sign-of-the-offset", "rows[:, None] - rows[None, :]", "rows[None, :] - rows[:, None]"),
     ("size-of-the-table", "torch.zeros((2 * window - 1) ** 2", "torch.zeros((2 * window + 1) ** 2"),
-    ("query-and-key-of-the-bias", "q k h -> h q k", "q k h -> h k q"),
+    ("query-and-key-of-the-bias", "h (q k) -> h q k", "h (q k) -> h k q"),
     ("saved-index", "persistent=False", "persistent=True"),
     ("corners-of-a-resized-table", "align_corners=True", "align_corners=False"),
 ) + changes(
@@ -68,7 +68,7 @@ ATTENTION = changes(
     ("direction-of-the-softmax", "softmax(dim=-1)", "softmax(dim=-2)"),
     ("weight-of-padded-keys", 'float("-inf")', "-10.0"),
     ("masked-queries", "real[:, None, None, :]", "real[:, None, :, None]"),
-    ("windows-of-a-shared-query", "(b n) h k d -> b h d (n k)", "(n b) h k d -> b h d (n k)"),
+    ("windows-of-a-shared-query", "-1, -1, -1).flatten(0, 1)", "-1, -1, -1).transpose(0, 1).flatten(0, 1)"),
     ("heads-of-local-attention", "(three h d)", "(three d h)"),
     ("heads-of-global-attention", "(two h d)", "(two d h)"),
     ("order-of-q-and-k", "q, k, v = rearrange(qkv", "k, q, v = rearrange(qkv"),
@@ -94,7 +94,9 @@ LAYERS = changes(
     ("activation-of-the-mlp", "F.gelu(self.fc1(x))", 'F.gelu(self.fc1(x), approximate="tanh")'),
     ("squeezing", "x.mean((2, 3))", "x.amax((2, 3))"),
     ("bias-of-the-gate", "dim // 4, bias=False", "dim // 4, bias=True"),
-    ("residual-of-the-mbconv", "return x + self.conv_pw", "return self.conv_pw"),
+    ("residual-of-the-mbconv", "torch.baddbmm(tokens_x, tokens_y, weights)", "torch.bmm(tokens_y, weights)"),
+    ("gates-of-each-image", "self.se(y)[:, :, None]", "self.se(y[:1]).expand(len(y), -1)[:, :, None]"),
+    ("channels-that-are-gated", "self.se(y)[:, :, None]", "self.se(y)[:, None]"),
     ("scaling-of-what-is-kept", "bernoulli_(keep) / keep", "bernoulli_(keep)"),
     ("probability-of-keeping", "keep = 1 - self.rate", "keep = self.rate"),
     ("dropping-whole-samples", "(x.shape[0],) + (1,) * (x.ndim - 1)", "x.shape"),
@@ -287,7 +289,7 @@ IN_CHAPTERS = changes(
     ("chapter-5-order-of-the-windows", "-> (b nh nw) (wh ww) c", "-> (nh nw b) (wh ww) c"),
     ("chapter-5-sign-of-the-offset", "rows[:, None] - rows[None, :]", "rows[None, :] - rows[:, None]"),
     ("chapter-5-rows-of-the-index", "return dy * (2 * window - 1) + dx", "return dy * (window + 1) + dx"),
-    ("chapter-5-query-and-key-of-the-bias", "q k h -> h q k", "q k h -> h k q"),
+    ("chapter-5-query-and-key-of-the-bias", "h (q k) -> h q k", "h (q k) -> h k q"),
     (
         "chapter-5-heads-side-by-side",
         'self.proj(rearrange(x, "n h t d -> n t (h d)',
@@ -310,7 +312,12 @@ LATER_CHAPTERS = (
     + changes(
         "book/04_fused_mbconv.ipynb",
         "",
-        ("chapter-4-residual", "return x + self.conv_pw(self.se(", "return self.conv_pw(self.se("),
+        ("chapter-4-residual", "torch.baddbmm(tokens_x, tokens_y, weights)", "torch.bmm(tokens_y, weights)"),
+        (
+            "chapter-4-gates-of-each-image",
+            "self.se(y)[:, :, None] *",
+            "self.se(y[:1])[:, :, None].repeat(len(y), 1, 1) *",
+        ),
         ("chapter-4-squeezing", "x.mean((2, 3))  #", "x.amax((2, 3))  #"),
     )
     + changes(

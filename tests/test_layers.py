@@ -3,6 +3,7 @@
 import pytest
 import torch
 from _support import enlarge_weights, loop_gelu, loop_mbconv
+from torch.nn import functional as F
 
 from gcvit_edu.layers import DropPath, FusedMBConv, LayerScale, Mlp, SqueezeExcite
 
@@ -18,17 +19,18 @@ def test_mlp_equals_two_matrix_products_per_token() -> None:
     assert out.shape == x.shape
 
 
-def test_squeeze_excite_scales_each_channel_by_one_gate() -> None:
+def test_squeeze_excite_gives_each_channel_one_gate() -> None:
     se = SqueezeExcite(8).double()
     enlarge_weights(se)
     x = torch.randn(2, 8, 3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    out = se(x)
+    gates = se(x)
+    assert gates.shape == (2, 8)
     for image in range(2):
         means = [x[image, channel].sum() / 15 for channel in range(8)]
         hidden = [loop_gelu(sum(w * m for w, m in zip(row, means, strict=True))) for row in se.fc1.weight]
         for channel in range(8):
             gate = 1 / (1 + torch.exp(-sum(w * h for w, h in zip(se.fc2.weight[channel], hidden, strict=True))))
-            torch.testing.assert_close(out[image, channel], x[image, channel] * gate)
+            torch.testing.assert_close(gates[image, channel], gate)
     assert [name for name, _ in se.named_parameters()] == ["fc1.weight", "fc2.weight"]
 
 
@@ -39,6 +41,28 @@ def test_fused_mbconv_equals_loops(layout: torch.memory_format) -> None:
     x = torch.randn(2, 8, 5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     expected = torch.stack([loop_mbconv(mbconv, image) for image in x])
     torch.testing.assert_close(mbconv(x.contiguous(memory_format=layout)), expected)
+
+
+def readable_mbconv(mbconv: FusedMBConv, x: torch.Tensor) -> torch.Tensor:
+    """The block as it is described: each image's gates scale its map, and the convolution mixes the channels."""
+    y = F.gelu(mbconv.conv_dw(x))
+    return x + mbconv.conv_pw(y * mbconv.se(y)[:, :, None, None])
+
+
+def test_fused_mbconv_with_gates_in_the_weights_equals_gates_on_the_map() -> None:
+    mbconv = FusedMBConv(8).double()
+    enlarge_weights(mbconv)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 8, 6, 5, dtype=torch.float64, generator=generator)
+    x = x + 8 * torch.randn(3, 8, 1, 1, dtype=torch.float64, generator=generator)  # so that the gates are far apart
+    gates = mbconv.se(F.gelu(mbconv.conv_dw(x)))
+    assert (gates - gates.roll(1, dims=0)).abs().amax(1).min() > 0.05, "some images have nearly the same gates"
+    inputs = (x.requires_grad_(), *mbconv.parameters())
+    found, expected = mbconv(x), readable_mbconv(mbconv, x)
+    torch.testing.assert_close(found, expected)
+    direction = torch.randn(x.shape, dtype=torch.float64, generator=generator)
+    found_gradients = torch.autograd.grad(found, inputs, direction)
+    torch.testing.assert_close(found_gradients, torch.autograd.grad(expected, inputs, direction))
 
 
 def test_fused_mbconv_has_neither_biases_nor_norms() -> None:

@@ -86,20 +86,27 @@ def gates(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Verdict:
     return failed or compare(answer, right, "Eight numbers that know the whole picture.", mistakes)
 
 
-def gated_matrices(function: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
-    """Exercise 4.4: function(mix, gates) folds each image's gates into the pointwise weights."""
+def gated_matrices(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Verdict:
+    """Exercise 4.4: function(mix, before, after) puts each image's gates, of both sides, into the pointwise weights."""
     generator = torch.Generator().manual_seed(6)
     mix = torch.randn(4, 4, generator=generator)
-    opened = torch.rand(3, 4, generator=generator)
+    before, after = torch.rand(2, 3, 4, generator=generator)
+    columns, rows = before[:, None, :], after[:, :, None]
+    right = rows * mix * columns
     mistakes = {
-        "You scaled the rows: that turns the output channels up and down, after the mixing.": mix * opened[:, :, None],
-        "All images got the first one's gates.": (mix * opened[:1, None, :]).expand(3, 4, 4).clone(),
-        "You folded the gates in twice: scale the columns only.": mix * opened[:, :, None] * opened[:, None, :],
-        "Your matrices are transposed: output channels come first.": (mix * opened[:, None, :]).mT,
-        "These matrices only scale; the mixing is missing.": torch.diag_embed(opened),
+        "The two sets changed places: columns belong to the channels that go in, rows to those that come out.": (
+            after[:, None, :] * mix * before[:, :, None]
+        ),
+        "The gates of the channels that come out are missing: they scale the rows.": mix * columns,
+        "The gates of the channels that go in are missing: they scale the columns.": mix * rows,
+        "Both sets scale the columns; the gates after the mixing scale the rows.": mix * columns * after[:, None, :],
+        "Both sets scale the rows; the gates before the mixing scale the columns.": mix * rows * before[:, :, None],
+        "All images got the first one's gates.": right[:1].expand(3, 4, 4).clone(),
+        "Your matrices are transposed: output channels come first.": right.mT,
+        "These matrices only scale; the mixing is missing.": torch.diag_embed(before * after),
     }
-    answer, failed = call(function, mix, opened)
-    return failed or compare(answer, mix * opened[:, None, :], "Now answer the question: which is cheaper?", mistakes)
+    answer, failed = call(function, mix, before, after)
+    return failed or compare(answer, right, "Now answer the questions: why not the depthwise weights?", mistakes)
 
 
 def pointwise_factor(answer: float) -> Verdict:
