@@ -37,7 +37,7 @@ class RelativePositionBias(nn.Module):
         self.register_buffer("index", relative_position_index(window), persistent=False)
 
     def forward(self) -> Tensor:
-        # Head by head. table[index] is the same, but several times slower, above all in its backward pass.
+        # Head by head. table[index] is the same, but slower, in large windows several times in the backward pass.
         picked = self.table.T.gather(1, self.index.flatten().expand(self.table.shape[1], -1))
         return rearrange(picked, "h (q k) -> h q k", q=self.window**2)
 
