@@ -77,8 +77,8 @@ EXPERIMENTS = (
         "test_ablation.py",
         (
             "hooks-before-a-wrong-stage",
-            "[query.register_forward_hook(lambda _, __, output: change(output)) for query in queries]",
-            "[model.stages[k].query.register_forward_hook(lambda _, __, output: change(output)) for k in [*chosen]]",
+            "[model.stages[index].query for index in chosen]",
+            "(model.stages[index].query for index in chosen)",
         ),
     ),
     (

@@ -194,7 +194,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     def adapt(method: str, weights: str, **asked: Any) -> dict[str, Any]:
         calls.append({"method": method, "weights": weights, **asked})
         line = dict.fromkeys(("seed", "epochs", "drawings", "rate", "tuning")) | asked
-        best = transfer.RATES[2 if weights == "w.safetensors" else 1]
+        best = transfer.RATES[2 if weights == "w.safetensors" else 3]
         return {"method": method, "weights": weights, **line, "target": 0.5 + (asked.get("rate") == best)}
 
     monkeypatch.setattr(transfer, "adapt", adapt)
@@ -238,7 +238,7 @@ def test_other_weights_are_another_experiment(asked: list[dict[str, Any]], tmp_p
         options = ["--out", str(file), "--seeds", "1", "--epochs", "4", "--only", "none", "decay"]
         transfer.main(["--weights", weights, *options])
     rates = {call["weights"]: call["rate"] for call in asked if call.get("tuning") is False}
-    assert rates == {"w.safetensors": transfer.RATES[2], "v.safetensors": transfer.RATES[1]}
+    assert rates == {"w.safetensors": transfer.RATES[2], "v.safetensors": transfer.RATES[3]}
     assert len(asked) == len(transfer.read_transfer(file)) == 2 * (1 + len(transfer.RATES) + 1)
 
 
