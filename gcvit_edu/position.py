@@ -37,9 +37,11 @@ class RelativePositionBias(nn.Module):
         self.register_buffer("index", relative_position_index(window), persistent=False)
 
     def forward(self) -> Tensor:
-        # Head by head. table[index] is the same, but slower, in large windows several times in the backward pass.
-        picked = self.table.T.gather(1, self.index.flatten().expand(self.table.shape[1], -1))
-        return rearrange(picked, "h (q k) -> h q k", q=self.window**2)
+        # The same as table[index] with the heads in front, but faster, in large windows several times when training.
+        heads = self.table.shape[1]
+        head = torch.arange(heads, device=self.table.device)[:, None, None]
+        places = heads * self.index + head  # (h, T, T), in the flattened table
+        return self.table.flatten().gather(0, places.flatten()).view(places.shape)
 
     def _load_from_state_dict(self, *args: Any) -> None:
         # The index is not saved, and a model that was made without memory (on "meta") has none until now.

@@ -50,7 +50,7 @@ POSITION = changes(
     ("order-of-the-offsets", "return dy * (2 * window - 1) + dx", "return dx * (2 * window - 1) + dy"),
     ("sign-of-the-offset", "rows[:, None] - rows[None, :]", "rows[None, :] - rows[:, None]"),
     ("size-of-the-table", "torch.zeros((2 * window - 1) ** 2", "torch.zeros((2 * window + 1) ** 2"),
-    ("query-and-key-of-the-bias", "h (q k) -> h q k", "h (q k) -> h k q"),
+    ("query-and-key-of-the-bias", ".view(places.shape)", ".view(places.shape).mT"),
     ("saved-index", "persistent=False", "persistent=True"),
     ("corners-of-a-resized-table", "align_corners=True", "align_corners=False"),
 ) + changes(
@@ -289,7 +289,7 @@ IN_CHAPTERS = changes(
     ("chapter-5-order-of-the-windows", "-> (b nh nw) (wh ww) c", "-> (nh nw b) (wh ww) c"),
     ("chapter-5-sign-of-the-offset", "rows[:, None] - rows[None, :]", "rows[None, :] - rows[:, None]"),
     ("chapter-5-rows-of-the-index", "return dy * (2 * window - 1) + dx", "return dy * (window + 1) + dx"),
-    ("chapter-5-query-and-key-of-the-bias", "h (q k) -> h q k", "h (q k) -> h k q"),
+    ("chapter-5-query-and-key-of-the-bias", ".view(places.shape)", ".view(places.shape).mT"),
     (
         "chapter-5-heads-side-by-side",
         'self.proj(rearrange(x, "n h t d -> n t (h d)',
