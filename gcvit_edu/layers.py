@@ -60,7 +60,7 @@ class FusedMBConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.gelu(self.conv_dw(x))
-        # Scaling the channels that the 1x1 convolution reads is scaling its weights, and those are fewer numbers.
+        # Scaling the channels that the 1x1 convolution reads is scaling its weights, which are mostly fewer numbers.
         weights = self.se(y)[:, :, None] * self.conv_pw.weight.flatten(1).T  # (B, C, C'), another for each image
         tokens_x, tokens_y = (rearrange(z, "b c h w -> b (h w) c") for z in (x, y))
         out = torch.baddbmm(tokens_x, tokens_y, weights)  # x + y @ weights

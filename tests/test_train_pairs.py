@@ -40,7 +40,7 @@ def test_two_drawings_so_far_apart_on_a_plain_colour(distance: int) -> None:
     assert distance - max(apart) <= 2  # drawings may leave a pixel of their square empty
 
 
-def test_either_place_shows_either_drawing_alike_with_both_answers() -> None:
+def test_each_drawing_is_as_frequent_with_both_answers() -> None:
     _, same, counts = batch(4000)
     assert abs(same.float().mean() - 0.5) < 0.03
     alike = counts[same == 1]
