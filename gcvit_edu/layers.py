@@ -38,7 +38,8 @@ class SqueezeExcite(nn.Module):
         self.fc2 = nn.Linear(dim // 4, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        squeezed = x.mean((2, 3))  # (B, C)
+        # Channels last, like the map in memory: the mean's gradient is then laid out like the map, too.
+        squeezed = rearrange(x, "b c h w -> b (h w) c").mean(1)
         return torch.sigmoid(self.fc2(F.gelu(self.fc1(squeezed))))
 
 

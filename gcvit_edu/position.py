@@ -38,10 +38,9 @@ class RelativePositionBias(nn.Module):
 
     def forward(self) -> Tensor:
         # The same as table[index] with the heads in front, but faster, in large windows several times when training.
-        heads = self.table.shape[1]
-        head = torch.arange(heads, device=self.table.device)[:, None, None]
-        places = heads * self.index + head  # (h, T, T), in the flattened table
-        return self.table.flatten().gather(0, places.flatten()).view(places.shape)
+        # Flattened first: so the gradient comes back in the table's own memory layout, which DDP asks for.
+        by_head = rearrange(self.table.flatten(), "(row h) -> h row", h=self.table.shape[1])
+        return by_head.index_select(1, self.index.flatten()).unflatten(1, self.index.shape)
 
     def _load_from_state_dict(self, *args: Any) -> None:
         # The index is not saved, and a model that was made without memory (on "meta") has none until now.

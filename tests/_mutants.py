@@ -50,7 +50,8 @@ POSITION = changes(
     ("order-of-the-offsets", "return dy * (2 * window - 1) + dx", "return dx * (2 * window - 1) + dy"),
     ("sign-of-the-offset", "rows[:, None] - rows[None, :]", "rows[None, :] - rows[:, None]"),
     ("size-of-the-table", "torch.zeros((2 * window - 1) ** 2", "torch.zeros((2 * window + 1) ** 2"),
-    ("query-and-key-of-the-bias", ".view(places.shape)", ".view(places.shape).mT"),
+    ("query-and-key-of-the-bias", ".unflatten(1, self.index.shape)", ".unflatten(1, self.index.shape).mT"),
+    ("layout-of-the-bias-gradient", 'table.flatten(), "(row h) -> h row", h', 'table, "row h -> h row", h'),
     ("saved-index", "persistent=False", "persistent=True"),
     ("corners-of-a-resized-table", "align_corners=True", "align_corners=False"),
 ) + changes(
@@ -92,7 +93,8 @@ LAYERS = changes(
     "gcvit_edu/layers.py",
     "test_layers.py",
     ("activation-of-the-mlp", "F.gelu(self.fc1(x))", 'F.gelu(self.fc1(x), approximate="tanh")'),
-    ("squeezing", "x.mean((2, 3))", "x.amax((2, 3))"),
+    ("squeezing", 'c").mean(1)', 'c").amax(1)'),
+    ("layout-of-the-squeezed-gradient", 'rearrange(x, "b c h w -> b (h w) c").mean(1)', "x.mean((2, 3))"),
     ("bias-of-the-gate", "dim // 4, bias=False", "dim // 4, bias=True"),
     ("residual-of-the-mbconv", "torch.baddbmm(tokens_x, tokens_y, weights)", "torch.bmm(tokens_y, weights)"),
     ("gates-of-each-image", "self.se(y)[:, :, None]", "self.se(y[:1]).expand(len(y), -1)[:, :, None]"),
@@ -318,7 +320,7 @@ LATER_CHAPTERS = (
             "self.se(y)[:, :, None] *",
             "self.se(y[:1])[:, :, None].repeat(len(y), 1, 1) *",
         ),
-        ("chapter-4-squeezing", "x.mean((2, 3))  #", "x.amax((2, 3))  #"),
+        ("chapter-4-squeezing", 'c").mean(1)  #', 'c").amax(1)  #'),
     )
     + changes(
         "book/06_global_query.ipynb",

@@ -34,6 +34,13 @@ def test_squeeze_excite_gives_each_channel_one_gate() -> None:
     assert [name for name, _ in se.named_parameters()] == ["fc1.weight", "fc2.weight"]
 
 
+def test_squeeze_excite_gives_a_gradient_laid_out_like_the_map() -> None:
+    # Another layout makes everything slower that uses the gradient together with the map.
+    x = torch.randn(2, 8, 3, 5).to(memory_format=torch.channels_last).requires_grad_()
+    (gradient,) = torch.autograd.grad(SqueezeExcite(8)(x).sum(), x)
+    assert gradient.stride() == x.stride()
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_fused_mbconv_equals_loops(layout: torch.memory_format) -> None:
     mbconv = FusedMBConv(8).double()

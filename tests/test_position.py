@@ -41,6 +41,14 @@ def test_bias_reads_the_table_and_trains_it() -> None:
     assert list(bias.state_dict()) == ["table"]
 
 
+@pytest.mark.parametrize("heads", [1, 3])
+def test_gradient_of_the_table_is_laid_out_like_the_table(heads: int) -> None:
+    # DistributedDataParallel warns of any other layout; with one head autograd does not mend it.
+    bias = RelativePositionBias(2, heads)
+    bias().sum().backward()
+    assert bias.table.grad.stride() == bias.table.stride()
+
+
 def test_a_table_for_the_same_window_is_not_touched() -> None:
     table = torch.randn(169, 2)
     assert resize_bias_table(table, 7) is table
