@@ -19,7 +19,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = 
     trains_on_cpu = q.device.type == "cpu" and torch.is_grad_enabled()
     if real is not None or trains_on_cpu:
         return attend_explicit(q, k, v, bias, real)[0]
-    return F.scaled_dot_product_attention(for_each_window(q, k), k, v, attn_mask=bias[None].to(q.dtype))
+    return F.scaled_dot_product_attention(for_each_window(q, k), k, v, attn_mask=bias[None])
 
 
 def attend_explicit(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -42,7 +42,7 @@ def attend_explicit(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor 
         logits = rearrange(logits, "(b n) h q k -> b n h q k", n=real.shape[0])
         logits = logits.masked_fill(~real[:, None, None, :], float("-inf")).flatten(0, 1)
     weights = logits.softmax(dim=-1)
-    return weights.to(v.dtype) @ v, weights
+    return weights @ v, weights
 
 
 def for_each_window(q: Tensor, k: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class GlobalWindowAttention(nn.Module):
     Otherwise like WindowAttention, and with the same arguments.
 
     Raises:
-        ValueError: if the query is not one of T tokens for each image.
+        ValueError: if the query has another shape.
     """
 
     attend = staticmethod(attend)
@@ -108,11 +108,13 @@ class GlobalWindowAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, query: Tensor) -> Tensor:
-        batch, height, width, _ = x.shape
-        if query.shape[0] != batch or query.shape[2] != self.window**2:
+        batch, height, width, dim = x.shape
+        # A query of one head or of one image would be broadcast without a word.
+        fits = (batch, self.num_heads, self.window**2, dim // self.num_heads)
+        if query.shape != fits:
             raise ValueError(
                 f"a query of shape {tuple(query.shape)} does not fit {batch} images and windows of "
-                f"{self.window}x{self.window}; give one query of {self.window**2} tokens for each image"
+                f"{self.window}x{self.window}; give (images, heads, tokens, channels of a head) = {fits}"
             )
         x, real = pad_to_windows(x, self.window)
         _, padded_height, padded_width, _ = x.shape

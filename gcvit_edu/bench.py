@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import timm
@@ -58,6 +59,8 @@ class Setting:
             raise ValueError(f"mode={self.mode!r} is unknown; use {' or '.join(MODES)}")
         if self.allocator not in ALLOCATORS:
             raise ValueError(f"allocator={self.allocator!r} is unknown; use {' or '.join(ALLOCATORS)}")
+        if self.device not in ("cpu", "cuda"):
+            raise ValueError(f"device={self.device!r} is unknown; use 'cpu' or 'cuda'")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device='cuda', but PyTorch finds no CUDA device here; use 'cpu'")
 
@@ -139,25 +142,33 @@ def make_step(model: nn.Module, setting: Setting) -> Callable[[], Tensor]:
 
 def _work(connection: Connection, setting: Setting, source: str, threads: int) -> None:
     """In a process of its own: run a step each time it is asked to, and answer with its seconds and the peak bytes."""
-    torch.set_num_threads(threads)
-    model = build(setting, source)
-    baseline = _peak_bytes(setting.device)
     try:
+        torch.set_num_threads(threads)
+        model = build(setting, source)
+        baseline = _peak_bytes(setting.device)
         step = make_step(model, setting)
-    except ValueError as error:
-        connection.send(error)
-        return
-    connection.send(None)
-    wait = torch.cuda.synchronize if setting.device == "cuda" else lambda: None
-    while _asked(connection):
-        wait()
-        start = time.perf_counter()
-        step()
-        wait()
-        seconds, peak = time.perf_counter() - start, _peak_bytes(setting.device)
-        # A compiler's own memory would be counted, too.
-        unknown = baseline is None or peak is None or setting.compiled
-        connection.send((seconds, None if unknown else peak - baseline))
+        connection.send(None)
+        wait = torch.cuda.synchronize if setting.device == "cuda" else lambda: None
+        while _asked(connection):
+            wait()
+            start = time.perf_counter()
+            step()
+            wait()
+            seconds, peak = time.perf_counter() - start, _peak_bytes(setting.device)
+            # A compiler's own memory would be counted, too.
+            unknown = baseline is None or peak is None or setting.compiled
+            connection.send((seconds, None if unknown else peak - baseline))
+    except Exception as error:  # such as too little memory; whoever asked must hear of it
+        named = isinstance(error, ValueError)
+        connection.send(error if named else ValueError(f"{source} does not run ({type(error).__name__}: {error})"))
+
+
+def _answer(connection: Connection) -> Any:
+    """What a worker sends; its error is raised here."""
+    answer = connection.recv()
+    if isinstance(answer, ValueError):
+        raise answer
+    return answer
 
 
 def _asked(connection: Connection) -> bool:
@@ -184,10 +195,10 @@ def measure(setting: Setting, repeats: int = 7, warm_up: int = 3, rounds: int = 
         rounds: pairs of new processes.
 
     Raises:
-        ValueError: if repeats or rounds are below 1, or the model does not run in this setting.
+        ValueError: if repeats or rounds are below 1, warm_up below 0, or a model does not run in this setting.
     """
-    if repeats < 1 or rounds < 1:
-        raise ValueError(f"repeats={repeats}, rounds={rounds} must be at least 1")
+    if repeats < 1 or rounds < 1 or warm_up < 0:
+        raise ValueError(f"repeats={repeats}, rounds={rounds} must be at least 1, and warm_up={warm_up} at least 0")
     found = [_measure_round(setting, repeats, warm_up) for _ in range(rounds)]
     return Measurement(setting, [seconds for seconds, _ in found], [peaks for _, peaks in found])
 
@@ -206,12 +217,11 @@ def _measure_round(setting: Setting, repeats: int, warm_up: int) -> tuple[dict[s
             theirs.close()
             workers[source] = (ours, process)
         for connection, _ in workers.values():
-            if error := connection.recv():
-                raise error
+            _answer(connection)
         for _ in range(warm_up + repeats):
             for source, (connection, _) in workers.items():
                 connection.send(True)
-                answers[source].append(connection.recv())
+                answers[source].append(_answer(connection))
     finally:
         for connection, process in workers.values():
             connection.close()  # ends the worker's loop

@@ -40,7 +40,8 @@ def capture_attention(model: GCViT) -> Iterator[list[AttentionRecord]]:
 
     The outputs do not change, beyond the rounding of another kernel. Records keep their part of the autograd graph,
     if there is one, and the outputs are computed from them: torch.autograd.grad(logits[0, 3], record.weights) says
-    how much a class gains by each weight. On leaving, also by an exception, the model is as it was.
+    how much a class gains by each weight. On leaving, also by an exception, the model is as it was. Copy or save the
+    model outside the context: a copy made within goes on recording.
 
         with capture_attention(model) as records:
             model(image)
@@ -84,7 +85,7 @@ def _record(
         grid = tuple(-(-side // attn.window) for side in map_size)
         weights = rearrange(weights, "(b n) h q k -> b n h q k", n=grid[0] * grid[1])
         records.append(AttentionRecord(stage, block, is_global, weights, attn.window, grid, map_size))
-        return weights.flatten(0, 1).to(v.dtype) @ v  # from the record itself: a logit has a gradient by its weights
+        return weights.flatten(0, 1) @ v  # from the record itself: a logit has a gradient by its weights
 
     hook = attn.register_forward_pre_hook(remember_size)
     attn.attend = recording_attend

@@ -9,12 +9,12 @@ MIN_IMAGE_SIZE = 32
 
 
 def _whole(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name}={value!r} must be a whole number (int) of at least {least}")
 
 
 def _number(name: str, value: object, fits: Callable[[float], bool], wanted: str) -> None:
-    if not isinstance(value, int | float) or not fits(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not fits(value):
         raise ValueError(f"{name}={value!r} must {wanted}")
 
 

@@ -36,16 +36,18 @@ def check_image(image: Tensor, config: GCViTConfig) -> None:
         raise ValueError("the image holds infinite values; look for a division by zero where it was normalised")
     if largest > 100:  # normalised colours stay below 3; nothing but an image from 0 to 255 comes here
         raise ValueError(
-            f"the image holds values up to {largest:.0f}, so it is not normalised; divide by 255, "
+            f"the image holds values of up to {largest:.0f} in size, so it is not normalised; divide by 255, "
             "subtract the mean and divide by the standard deviation"
         )
 
 
 def _largest(image: Tensor) -> float:
-    """The largest value, or 0 where there is none to look at cheaply."""
+    """The largest size of a value that is a number, or 0 where there is none to look at cheaply."""
     if image.device.type != "cpu" or not image.numel() or torch.compiler.is_compiling():
         return 0.0
     try:
-        return image.detach().amax().item()
+        # A NaN would hide an infinity beside it.
+        lowest, highest = torch.aminmax(image.detach().nan_to_num(0.0, math.inf, -math.inf))
+        return max(-lowest.item(), highest.item())
     except RuntimeError:  # fake tensors and function transforms have no values
         return 0.0

@@ -100,7 +100,8 @@ class Stage(nn.Module):
 class GCViT(TimmContract):
     """Image (B, in_chans, H, W) -> logits (B, num_classes).
 
-    Any H and W of 32 or more run. At 224 pixels every map is a whole number of windows; elsewhere maps are padded.
+    Any H and W of 32 or more run. A map that is not a whole number of windows is padded; those of GC ViT-T at 224
+    pixels are all whole.
     TimmContract adds the other methods that timm's models have.
 
     Args:

@@ -45,7 +45,8 @@ class RelativePositionBias(nn.Module):
     def _load_from_state_dict(self, *args: Any) -> None:
         # The index is not saved, and a model that was made without memory (on "meta") has none until now.
         super()._load_from_state_dict(*args)
-        self.index = relative_position_index(self.window).to(self.table.device)
+        with self.table.device:
+            self.index = relative_position_index(self.window)
 
 
 def resize_bias_table(table: Tensor, window: int) -> Tensor:
@@ -69,4 +70,5 @@ def resize_bias_table(table: Tensor, window: int) -> Tensor:
     at_least_float = torch.promote_types(table.dtype, torch.float32)
     picture = rearrange(table.to(at_least_float), "(y x) h -> 1 h y x", y=side)
     picture = F.interpolate(picture, size=(new_side, new_side), mode="bicubic", align_corners=True)
-    return rearrange(picture, "1 h y x -> (y x) h").to(table.dtype)
+    resized = rearrange(picture, "1 h y x -> (y x) h")
+    return resized.to(table.dtype).contiguous()  # safetensors saves no other

@@ -71,8 +71,14 @@ class TimmContract(nn.Module):
     def prune_intermediate_layers(
         self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """Throw away what the chosen stages' maps do not need, and return the indices counted from the front."""
+        """Throw away what the chosen stages' maps do not need, and return the indices counted from the front.
+
+        Raises:
+            ValueError: for indices that name no stage, or one that is not there.
+        """
         chosen = self._stage_indices(indices)
+        if not chosen:
+            raise ValueError(f"indices={indices} names no stage; a model without stages has nothing to give")
         self.stages = self.stages[: max(chosen) + 1]
         shorter = len(self.stages) < len(self.config.depths)
         if shorter or prune_norm:
@@ -104,8 +110,8 @@ class TimmContract(nn.Module):
                 f"global_pool={pool!r} with num_classes={num_classes} cannot be; use 'avg', or '' with 0 classes"
             )
         like = next(self.parameters())
+        self.config = replace(self.config, num_classes=num_classes)  # refuses what is no number of classes
         self.num_classes, self.global_pool = num_classes, pool
-        self.config = replace(self.config, num_classes=num_classes)
         self.head = self.make_head().to(like.device, like.dtype)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:

@@ -125,7 +125,7 @@ def convert_state_dict(state_dict: Mapping[str, Tensor], model: nn.Module | None
             and every key and shape is checked against it.
 
     Raises:
-        ValueError: for an unknown layout, and for keys that are unknown, missing or of another shape.
+        ValueError: for an unknown layout or key; with a model, for keys missing, not in it, or of another shape.
     """
     layout = _layout(list(state_dict))
     rename = {"NVIDIA": _from_nvidia, "timm": _from_timm, "gcvit_edu": lambda key: key}[layout]
@@ -154,7 +154,8 @@ def _fit(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     if unknown or missing:
         parts = [f"missing: {_few(missing)}"] * bool(missing) + [f"not in this model: {_few(unknown)}"] * bool(unknown)
         heads = all(key.startswith("head.") for key in unknown) and not missing
-        hint = "; load them with num_classes=1000, then call reset_classifier(0)" if heads else ""
+        classes = len(state_dict.get("head.weight", ()))
+        hint = f"; load them with num_classes={classes}, then call reset_classifier(0)" if heads and classes else ""
         raise ValueError("the weights do not belong to this model; " + "; ".join(parts) + hint)
     fitted = {}
     for key, value in state_dict.items():
@@ -176,8 +177,7 @@ def _fit(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
 def shipped_weights() -> dict[str, dict[str, Any]]:
     """{name: what is known of them} for the weights that come with the package; data/weights/README.md is their card.
 
-    Keys of an entry: variant, image_size, classes (names, in the order of the outputs), sha256, recipe,
-    top1 and pictures (accuracy on how many held-out pictures), licence.
+    Keys: variant, image_size, classes in the order of the outputs, sha256, recipe, top1 on pictures, licence.
     """
     return json.loads((data_folder("weights") / "weights.json").read_text(encoding="utf-8"))
 
@@ -202,20 +202,21 @@ def read_weights(path_or_name: str | Path, *, sha256: str | None = None) -> dict
     NVIDIA's licence is printed with theirs. Files are .safetensors, or .pth, .pt and .pth.tar, whose code is not run.
 
     Args:
-        path_or_name: a file; or one of shipped_weights(), which need no network; or one of xxtiny, xtiny, tiny,
-            small, base.
+        path_or_name: a file, one of shipped_weights(), or xxtiny, xtiny, tiny, small or base, which are downloaded.
         sha256: expected SHA-256 of the file, or its first digits. Without it, the digits in the name of a file
             that timm publishes (gcvit_tiny_224_nvidia-ac783954.pth) are checked.
 
     Raises:
         FileNotFoundError: if there is no such file and no such name.
-        ValueError: for another kind of file, one that is damaged, or a wrong SHA-256.
+        ValueError: for another kind of file, one that is damaged, a wrong SHA-256, or a SHA-256 beside a name.
         ConnectionError: if a download fails, or arrives damaged.
     """
-    if path_or_name in shipped_weights():
+    shipped, named = path_or_name in shipped_weights(), path_or_name in TIMM_VARIANTS
+    if sha256 and (shipped or named):
+        raise ValueError(f"sha256={sha256!r} is for files; leave it out for {path_or_name}, which is checked anyway")
+    if shipped:
         sha256 = shipped_weights()[str(path_or_name)]["sha256"]
         path_or_name = data_folder("weights") / f"{path_or_name}.safetensors"
-    named = path_or_name in TIMM_VARIANTS
     state_dict = _download(str(path_or_name)) if named else _read(Path(path_or_name), sha256)
     if named or "nvidia" in Path(path_or_name).name.lower() or _layout(list(state_dict)) == "NVIDIA":
         _print_licence_once()

@@ -32,7 +32,13 @@ def window_merge(windows: Tensor, window: int, height: int, width: int) -> Tenso
         ValueError: if the windows do not make up whole maps of height x width.
     """
     per_image = (height // window) * (width // window)
-    if height % window or width % window or windows.shape[0] % per_image or windows.shape[1] != window**2:
+    if (
+        height % window
+        or width % window
+        or not per_image
+        or windows.shape[0] % per_image
+        or windows.shape[1] != window**2
+    ):
         raise ValueError(
             f"{windows.shape[0]} windows of {windows.shape[1]} tokens do not make up maps of {height}x{width} "
             f"with {window}x{window} windows; give the height and width that window_partition was given"

@@ -47,6 +47,7 @@ RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [
     (ch06.spread, lambda q, n: q.repeat_interleave(n, 0)),
     (ch06.catches_mixing, together_and_alone(3, 1e-5)),
     (ch06.share_of_right_queries, share),
+    (ch06.share_of_right_queries, lambda b, n: torch.tensor(share(b, n))),
     (ch06.zero_wins, 0.0157),
 ]
 
@@ -59,11 +60,13 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch06.max_pool, with_zeros, "A zero from the padding"),
     (ch06.max_pool, lambda x: F.max_pool2d(x, 3, 2), "padding is missing"),
     (ch06.max_pool, lambda x: F.max_pool2d(x, 3, 1, 1), "stride is missing"),
+    (ch06.max_pool, lambda x: F.max_pool2d(x, 3, 2, 1).relu(), "A zero from your start"),
     (ch06.max_pool, lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False), "took means"),
     (ch06.max_pool, lambda x: -F.max_pool2d(-x, 3, 2, 1), "took minima"),
     (ch06.max_pool, lambda x: F.max_pool2d(x, 2, 2, ceil_mode=True), "2 x 2"),
     (ch06.max_pool, late, "one cell too late"),
     (ch06.heads, lambda x, h: x.reshape(len(x), h, 9, -1), "cut across space"),
+    (ch06.heads, lambda x, h: x.permute(0, 2, 3, 1).reshape(len(x), h, 9, -1), "You cut the row of cells"),
     (ch06.heads, lambda x, h: rearrange(x, "b (d h) y x -> b h (y x) d", h=h), "every second channel"),
     (ch06.heads, lambda x, h: rearrange(x, "b (h d) y x -> b h (x y) d", h=h), "Rows and columns"),
     (ch06.heads, lambda x, h: x.reshape(len(x), h, -1, 9), "last two axes"),

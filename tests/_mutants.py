@@ -64,7 +64,7 @@ ATTENTION = changes(
     "gcvit_edu/attention.py",
     "test_attention.py",
     ("scale", "** -0.5", "** -0.25"),
-    ("scale-of-the-fused-kernel", "bias[None].to(q.dtype))", "bias[None].to(q.dtype), scale=1.0)"),
+    ("scale-of-the-fused-kernel", "attn_mask=bias[None])", "attn_mask=bias[None], scale=1.0)"),
     ("sign-of-the-bias", "logits += bias", "logits -= bias"),
     ("direction-of-the-softmax", "softmax(dim=-1)", "softmax(dim=-2)"),
     ("weight-of-padded-keys", 'float("-inf")', "-10.0"),
@@ -291,7 +291,11 @@ IN_CHAPTERS = changes(
     ("chapter-5-order-of-the-windows", "-> (b nh nw) (wh ww) c", "-> (nh nw b) (wh ww) c"),
     ("chapter-5-sign-of-the-offset", "rows[:, None] - rows[None, :]", "rows[None, :] - rows[:, None]"),
     ("chapter-5-rows-of-the-index", "return dy * (2 * window - 1) + dx", "return dy * (window + 1) + dx"),
-    ("chapter-5-query-and-key-of-the-bias", ".view(places.shape)", ".view(places.shape).mT"),
+    (
+        "chapter-5-query-and-key-of-the-bias",
+        "            1, self.index.shape\n        )",
+        "            1, self.index.shape\n        ).mT",
+    ),
     (
         "chapter-5-heads-side-by-side",
         'self.proj(rearrange(x, "n h t d -> n t (h d)',

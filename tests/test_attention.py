@@ -63,6 +63,8 @@ def test_the_fused_kernel_is_used_where_it_can_be(monkeypatch: pytest.MonkeyPatc
         for shared, padded in product([False, True], repeat=2):
             attend(*parts(shared, padded))
     assert len(calls) == 2  # not with padding
+    attend(*parts(False, False))
+    assert len(calls) == 2  # nor on the CPU while gradients are recorded
 
 
 @pytest.mark.parametrize(("shared", "padded"), list(product([False, True], repeat=2)))
@@ -179,5 +181,6 @@ def test_a_query_of_other_images_is_refused() -> None:
     attention = GlobalWindowAttention(8, 2, 4)
     with pytest.raises(ValueError, match=r"query of shape \(2, 2, 16, 4\) does not fit 3 images"):
         attention(torch.zeros(3, 8, 8, 8), torch.zeros(2, 2, 16, 4))
-    with pytest.raises(ValueError, match="one query of 16 tokens for each image"):
-        attention(torch.zeros(3, 8, 8, 8), torch.zeros(3, 2, 9, 4))
+    for shape in ((3, 2, 9, 4), (3, 1, 16, 4), (3, 2, 16, 8), (3, 2, 16, 1), (3, 16, 4)):
+        with pytest.raises(ValueError, match=r"give \(images, heads, tokens, channels of a head\) = \(3, 2, 16, 4\)"):
+            attention(torch.zeros(3, 8, 8, 8), torch.zeros(shape))

@@ -141,6 +141,18 @@ def test_the_allocator_is_that_of_the_workers_only(allocator: str, told: int, mo
     assert "MALLOC_MMAP_MAX_" not in os.environ
 
 
+def test_a_model_that_does_not_run_is_said_clearly() -> None:
+    with pytest.raises(ValueError, match=r"ours does not run \(RuntimeError: .*memory"):
+        measure(Setting(image_size=32, batch_size=10**10), repeats=1, warm_up=0, rounds=1)
+
+
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(ValueError, match="device='tpu' is unknown; use 'cpu' or 'cuda'"):
+        Setting(device="tpu")
+
+
 def test_nothing_to_measure_is_refused() -> None:
+    with pytest.raises(ValueError, match="warm_up=-1 at least 0"):
+        measure(Setting(**QUICK), warm_up=-1)
     with pytest.raises(ValueError, match="repeats=0, rounds=3 must be at least 1"):
         measure(Setting(**QUICK), repeats=0)

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from _project import PACKAGE
 from torch import Tensor, nn
 
 from gcvit_edu.attention import WindowAttention, attend_explicit
-from gcvit_edu.check import Verdict, ch05, proof_card
+from gcvit_edu.check import Verdict, ch04, ch05, ch06, proof_card
 from gcvit_edu.check.verdict import compare
 
 BOOK_CHECKERS = {
@@ -62,6 +63,16 @@ def test_every_checker_is_tried_with_three_mistakes() -> None:
 )
 def test_what_no_mistake_explains_still_gets_an_answer(answer: Any, message: str) -> None:
     assert message in ch05.attention(answer).message
+
+
+def test_several_numbers_in_the_place_of_one_are_told_apart() -> None:
+    for checker in (ch04.block_cost, ch05.attention_pairs, ch05.blocks_to_cross, ch06.halvings):
+        message = checker(lambda *_: torch.tensor([1, 2])).message
+        assert message == "Return one number; yours is Tensor of shape (2,)."
+
+
+def test_a_boolean_of_numpy_is_a_boolean() -> None:
+    assert "accepts everything" in ch06.catches_mixing(lambda attention: np.bool_(True)).message
 
 
 def test_an_answer_that_works_in_place_cannot_spoil_the_comparison() -> None:

@@ -98,6 +98,10 @@ REFUSALS = [
     ({"drop_path_rate": 1.0}, ["drop_path_rate=1.0", "below 1"]),
     ({"drop_path_rate": -0.1}, ["drop_path_rate=-0.1", "at least 0"]),
     ({"layer_scale": 0.0}, ["layer_scale=0.0", "None for no layer scale"]),
+    ({"layer_scale": float("inf")}, ["layer_scale=inf", "positive"]),
+    ({"mlp_ratio": float("inf")}, ["mlp_ratio=inf", "hidden width"]),
+    ({"in_chans": True}, ["in_chans=True", "whole number (int)"]),
+    ({"drop_path_rate": False}, ["drop_path_rate=False", "below 1"]),
     ({"layer_scale": -1e-5}, ["layer_scale=-1e-05", "positive"]),
 ]
 

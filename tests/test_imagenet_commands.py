@@ -36,7 +36,7 @@ SMALLER: dict[str, list[str]] = {
 def commands(text: str) -> list[str]:
     """The lines of console blocks, and the commands between backticks."""
     blocks = re.findall(r"^```console\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    lines = [line for block in blocks for line in block.strip().splitlines()]
+    lines = [line for block in blocks for line in re.sub(r"\\\n\s*", "", block).strip().splitlines()]
     return lines + re.findall(r"`(python -m [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
 
 
@@ -76,7 +76,7 @@ def test_what_is_printed_is_found() -> None:
     assert len(RUN_HERE) >= 12
     assert [line.split()[0] for line in STARTED] == ["FIRST=10.0.0.1", "sbatch", "torchrun"]
     assert {module_of(line) for line in PRINTED} == set(SMALLER)
-    assert commands("```console\na b\nc\n```\nand `python -m x`, `y`") == ["a b", "c", "python -m x"]
+    assert commands("```console\na \\\n  b\nc\n```\nand `python -m x`, `y`") == ["a b", "c", "python -m x"]
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -116,6 +116,14 @@ def test_drop_path_leaves_its_input_alone_and_passes_gradients() -> None:
     assert torch.all(x == 1)
 
 
+def test_a_whole_number_is_a_layer_scale() -> None:
+    assert LayerScale(3, 1).gamma.dtype == torch.float32
+
+
+def test_drop_path_prints_its_rate() -> None:
+    assert repr(DropPath(0.1)) == "DropPath(rate=0.100)"
+
+
 def test_layer_scale_multiplies_each_channel() -> None:
     scale = LayerScale(3, 1e-5)
     assert scale.gamma.tolist() == pytest.approx([1e-5] * 3)

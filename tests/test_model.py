@@ -223,7 +223,11 @@ REFUSALS = [
     (torch.zeros(1, 3, 64, 16), ["64x16", "32 or more"]),
     (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), ["torch.uint8", "divide by 255"]),
     (torch.full((1, 3, 64, 64), 255.0), ["up to 255", "divide by 255"]),
+    (torch.full((1, 3, 64, 64), 101.0), ["up to 101", "divide by 255"]),
+    (torch.full((1, 3, 64, 64), -101.0), ["up to 101 in size", "divide by 255"]),
     (torch.full((1, 3, 64, 64), float("inf")), ["infinite values", "division by zero"]),
+    (torch.full((1, 3, 64, 64), float("-inf")), ["infinite values", "division by zero"]),
+    (torch.tensor([float("nan"), float("inf")]).repeat(96, 32).view(1, 3, 32, 64), ["infinite values"]),
 ]
 
 
@@ -237,7 +241,7 @@ def test_images_that_cannot_be_right_are_refused(image: torch.Tensor, words: lis
 
 def test_normalised_images_are_not_refused() -> None:
     config = small_config()
-    for image in (images(2, 64), torch.zeros(1, 3, 32, 500), 10 * images(1, 40).clamp(-2.9, 2.9)):
+    for image in (images(2, 64), torch.zeros(1, 3, 32, 500), torch.full((1, 3, 40, 40), 99.0)):
         check_image(image, config)
     check_image(torch.empty(0, 3, 64, 64), config)
 
@@ -270,6 +274,15 @@ def test_a_model_made_without_memory_works_once_loaded(assign: bool) -> None:
     if not assign:
         empty = empty.to_empty(device="cpu")
     empty.load_state_dict(made.state_dict(), assign=assign)
+    x = images(2, 64)
+    assert empty(x).equal(made(x))
+
+
+def test_weights_may_be_loaded_where_new_tensors_would_have_no_memory() -> None:
+    made = small_model().eval()
+    with torch.device("meta"):
+        empty = GCViT(made.config).eval()
+        empty.load_state_dict(made.state_dict(), assign=True)
     x = images(2, 64)
     assert empty(x).equal(made(x))
 
@@ -325,6 +338,11 @@ def test_stop_early_gives_the_last_map_computed() -> None:
 def test_a_number_of_stages_that_is_not_there_is_refused(indices: int) -> None:
     with pytest.raises(ValueError, match=f"indices={indices} names a stage that is not there"):
         small_model().forward_intermediates(images(1, 64), indices=indices)
+
+
+def test_pruning_for_no_stage_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"indices=\[\] names no stage"):
+        small_model().prune_intermediate_layers([])
 
 
 @pytest.mark.parametrize(("indices", "stages"), [([0, 1], 2), (1, 4), ([3], 4)])

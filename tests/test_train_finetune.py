@@ -226,7 +226,11 @@ def test_the_commands_of_the_chapter_name_keys_that_there_are() -> None:
     """The chapter runs two of them in short; none of them may rot."""
     chapter = read_notebook(next(path for path in CHAPTERS if path.stem == "14_fine_tuning"))
     text = "\n".join(cell.source for cell in chapter.cells if cell.cell_type == "markdown")
-    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("python -m gcvit_edu.train ")]
+    commands = [
+        shlex.split(line)
+        for line in text.replace("\\\n", "").splitlines()
+        if line.startswith("python -m gcvit_edu.train ")
+    ]
     assert len(commands) >= 4
     for _, _, _, recipe, *words in commands:
         settings = [word for word in words[words.index("--set") + 1 :] if "=" in word] if "--set" in words else []

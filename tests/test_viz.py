@@ -84,6 +84,25 @@ def test_curves_and_bars_show_their_values() -> None:
     assert [patch.get_width() for patch in plt.gca().patches] == [1.0, 2.5]
 
 
+def test_more_lines_than_can_be_told_apart_are_refused() -> None:
+    lines = {str(number): [1.0, 2.0] for number in range(8)}
+    with pytest.raises(ValueError, match=r"8 lines \(0, 1, .*\), but only 7 can be told apart; draw fewer"):
+        viz.curves([1, 2], lines, labels=("x", "y"))
+    with pytest.raises(ValueError, match=r"2 lines .* only 1"):
+        viz.curves([1, 2], {"a": [1, 2], "b": [1, 2]}, labels=("x", "y"), colours=("red",))
+    intervals = {"panel": {name: [(1, 0, 2), (1, 0, 2)] for name in lines}}
+    with pytest.raises(ValueError, match="8 lines"):
+        viz.interval_curves([1, 2], intervals, labels=("x", "y"))
+    with pytest.raises(ValueError, match=r"4 lines .* only 3"):
+        viz.seeds({name: {"a": [1.0]} for name in "abcd"}, label="%")
+    with pytest.raises(ValueError, match="8 lines"):
+        viz.learning_curves(dict.fromkeys(lines, "run"))
+
+
+def test_bfloat16_can_be_drawn() -> None:
+    viz.maps({"a": torch.ones(4, 4, dtype=torch.bfloat16)})
+
+
 def test_names_of_lines_that_end_together_do_not_overlap() -> None:
     viz.curves([1, 2], {"one": [1, 2], "same": [1, 2], "far": [1, 9]}, labels=("x", "y"))
     plt.gcf().canvas.draw()

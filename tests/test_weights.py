@@ -354,6 +354,26 @@ def test_sha256(model: GCViT, nvidia: dict[str, Tensor], tmp_path: Path) -> None
     load_weights(model, wrong.rename(tmp_path / "checkpoint-20240101.pth"))  # a date, not a digest
 
 
+@pytest.mark.parametrize("name", ["emoji_nano", "tiny"])
+def test_a_sha256_beside_a_name_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"sha256='deadbeef' is for files; leave it out for {name}"):
+        read_weights(name, sha256="deadbeef")
+
+
+def test_a_model_without_a_head_is_told_how_to_get_the_weights() -> None:
+    model = create_model("nano", num_classes=0)
+    with pytest.raises(ValueError, match=r"load them with num_classes=13, then call reset_classifier\(0\)"):
+        load_weights(model, "emoji_nano")
+    model = create_model("nano", num_classes=13)
+    load_weights(model, "emoji_nano")
+    model.reset_classifier(0)
+
+
+def test_weights_for_another_size_can_be_saved(tmp_path: Path) -> None:
+    made = small_model().state_dict()
+    save_file(convert_state_dict(made, GCViT(small_config().resized(128))), tmp_path / "larger.safetensors")
+
+
 def test_prefixes_of_wrappers_are_taken_off(model: GCViT, tmp_path: Path) -> None:
     own = model.state_dict()
     other = GCViT(model.config)

@@ -49,6 +49,7 @@ def test_partition_refuses_what_does_not_fit(height: int, width: int) -> None:
         ((4, 4, 1), 2, 4, 5),  # 5 is not a multiple of 2
         ((3, 4, 1), 2, 4, 4),  # three windows are no whole image
         ((4, 9, 1), 2, 4, 4),  # nine tokens are no 2x2 window
+        ((4, 4, 1), 2, 0, 4),  # no map
     ],
 )
 def test_merge_refuses_what_does_not_fit(shape: tuple[int, ...], window: int, height: int, width: int) -> None:

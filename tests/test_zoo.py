@@ -241,6 +241,13 @@ def test_reset_classifier() -> None:
     for num_classes, pool in ((0, "max"), (5, "")):
         with pytest.raises(ValueError, match=f"global_pool='{pool}' with num_classes={num_classes}"):
             model.reset_classifier(num_classes, pool)
+    with pytest.raises(ValueError, match=r"num_classes=2.5 must be a whole number"):
+        model.reset_classifier(2.5)
+    assert model.num_classes == model.config.num_classes == 0  # as before the refusal
+    with torch.device("meta"):
+        empty = create_model("nano")
+    empty.reset_classifier(4)
+    assert empty.head.weight.is_meta
     half = create_model("nano").bfloat16()
     half.reset_classifier(4)
     assert half.head.weight.dtype == torch.bfloat16

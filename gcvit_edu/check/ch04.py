@@ -22,7 +22,10 @@ def block_cost(function: Callable[[int, int, int], int]) -> Verdict:
         ),
         "The gates' two linear layers are missing.": lambda *case: cost(*case, gates=0),
         "The gates take two linear layers, there and back.": lambda *case: cost(*case, gates=1),
-        "The scaling by the gates is not counted.": lambda h, w, c: cost(h, w, c) + h * w * c,
+        "The scaling by the gates, the means and the residual addition are not counted.": lambda h, w, c: (
+            cost(h, w, c) + h * w * c
+        ),
+        "Scaling the weights by the gates is not counted.": lambda h, w, c: cost(h, w, c) + c**2,
         "The pointwise convolution is missing.": lambda *case: cost(*case, mix=0),
         "A depthwise kernel has nine places, not one.": lambda *case: cost(*case, around=1),
         "That is an ordinary 3x3 convolution's price; the depthwise one mixes no channels.": lambda h, w, c: (
@@ -54,6 +57,9 @@ def depthwise(function: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
         .expand_as(right)
         .clone(),
         "The padding is missing.": conv(x, kernels, padding=0),
+        "Your map wraps round at the border; pad with zeros.": conv(
+            F.pad(x, (1, 1, 1, 1), mode="circular"), kernels, padding=0
+        ),
         "Pad with zeros; you repeated the border.": conv(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernels, padding=0),
     }
     answer, failed = call(function, x, kernels)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from math import floor, log, log2
 
+import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -40,6 +41,7 @@ def max_pool(function: Callable[[Tensor], Tensor]) -> Verdict:
         "A zero from the padding has won: pad with minus infinity.": pooled(F.pad(x, (1, 1, 1, 1)), padding=0),
         "The padding is missing: the first square stands half outside.": pooled(x, padding=0),
         "The stride is missing: visit every second row and column.": pooled(x, stride=1),
+        "A zero from your start has won: begin with the first slice, or with minus infinity.": pooled(x).clamp(min=0),
         "You took means; take maxima.": F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
         "You took minima; take maxima.": -pooled(-x),
         "Your squares are 2 x 2; they are 3 x 3 and overlap.": F.max_pool2d(x, 2, 2, ceil_mode=True),
@@ -58,6 +60,9 @@ def heads(function: Callable[[Tensor, int], Tensor]) -> Verdict:
     mistakes = {
         "You cut across space: a token holds several places of one channel. Split the channels first.": (
             x.reshape(2, 2, 9, 3)
+        ),
+        "You cut the row of cells: split the channels into (h, d), then move h in front of the tokens.": (
+            rearrange(x, "b c y x -> b y x c").reshape(2, 2, 9, 3)
         ),
         "Each head got every second channel; its channels are neighbours.": rearrange(
             x, "b (d h) y x -> b h (y x) d", h=2
@@ -123,7 +128,7 @@ def catches_mixing(function: Callable[[Attention], bool]) -> Verdict:
     answer, failed = call(function, attention)
     if failed:
         return failed
-    if not isinstance(answer, bool):
+    if not isinstance(answer, bool | np.bool_):
         return not_yet(f"Return True or False, not {type(answer).__name__}; bool(...) makes one of a tensor.")
     if not answer:
         return not_yet("Your test refuses the right version. Do you compare with a small tolerance?")
@@ -138,7 +143,9 @@ def catches_mixing(function: Callable[[Attention], bool]) -> Verdict:
         return not_yet("Your test accepts everything. Does its batch hold more than one image?")
     if accepted:
         advice = "Give each image its own map and query, look at all, and compare with each image alone"
-        return not_yet(f"Your test accepts {accepted[0]}. {advice}: a new order is not enough.")
+        return not_yet(
+            f"Your test accepts {accepted[0]}. {advice}. (Another order of the batch does not show all mixing.)"
+        )
     return Verdict(True, f"It accepts the right version and refuses all {len(broken)} broken ones.")
 
 
@@ -153,6 +160,7 @@ def share_of_right_queries(function: Callable[[int, int], float]) -> Verdict:
 
     def rounded(batch: int, windows: int) -> float:
         value = function(batch, windows)
+        value = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
         return round(value, 6) if isinstance(value, int | float) else value
 
     mistakes = {

@@ -98,6 +98,9 @@ def call_all(function: Callable[..., Any], cases: Sequence[tuple]) -> tuple[list
         answer, failed = call(function, *case)
         if failed:
             return [], failed
+        if getattr(answer, "ndim", 0):
+            shape = tuple(answer.shape)
+            return [], not_yet(f"Return one number; yours is {type(answer).__name__} of shape {shape}.")
         answers.append(answer)
     return answers, None
 

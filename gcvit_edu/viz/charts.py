@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from gcvit_edu.viz.style import CYCLE, LOCAL, WIDTH, styled
+from gcvit_edu.viz.style import CYCLE, LOCAL, MARKERS, WIDTH, check_count, styled
 
 
 @styled
@@ -27,9 +27,13 @@ def curves(
         log: the axes that are logarithmic: "", "x", "y" or "xy".
         height: in inches.
         colours: one per line.
+
+    Raises:
+        ValueError: for more lines than colours or markers.
     """
+    check_count(series, min(len(colours), len(MARKERS)))
     _, ax = plt.subplots(figsize=(WIDTH, height))
-    for (name, values), colour, marker in zip(series.items(), colours, "osD^vP*", strict=False):
+    for (name, values), colour, marker in zip(series.items(), colours, MARKERS, strict=False):
         ax.plot(x, values, color=colour, marker=marker, markersize=5, label=name)
     for axis in log:
         getattr(ax, f"set_{axis}scale")("log")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from gcvit_edu.viz.style import CYCLE, panels, styled
+from gcvit_edu.viz.style import CYCLE, MARKERS, check_count, panels, styled
 
 
 @styled
@@ -25,10 +25,15 @@ def interval_curves(
         columns: panels in a row.
         panel_height: in inches.
         colours: one per line.
+
+    Raises:
+        ValueError: for more lines than colours or markers.
     """
+    for lines in series.values():
+        check_count(lines, min(len(colours), len(MARKERS)))
     axes = panels(len(series), columns, panel_height)
     for number, (ax, (title, lines)) in enumerate(zip(axes, series.items(), strict=True)):
-        for (name, values), colour, marker in zip(lines.items(), colours, "osD^vP*", strict=False):
+        for (name, values), colour, marker in zip(lines.items(), colours, MARKERS, strict=False):
             mean, low, high = zip(*values, strict=True)
             ax.plot(x, mean, color=colour, marker=marker, markersize=4.5, linewidth=1.8, label=name)
             ax.vlines(x, low, high, color=colour, linewidth=1.4)

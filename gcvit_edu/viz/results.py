@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from gcvit_edu.viz.style import GREY, ORANGE, PINK, WIDTH, styled
+from gcvit_edu.viz.style import GREY, MARKERS, ORANGE, PINK, WIDTH, check_count, styled
 
 
 @styled
@@ -48,11 +48,15 @@ def seeds(
             series have the same settings.
         label: of the y axis, with its unit.
         line: a value to compare with, and its name.
+
+    Raises:
+        ValueError: for more than three series.
     """
+    check_count(results, 3)
     _, ax = plt.subplots(figsize=(WIDTH, 3.4))
     settings = list(next(iter(results.values())))
     for number, ((series, values), colour, marker) in enumerate(
-        zip(results.items(), (GREY, PINK, ORANGE), "osD", strict=False)
+        zip(results.items(), (GREY, PINK, ORANGE), MARKERS, strict=False)
     ):
         shift = 0.24 * (number - (len(results) - 1) / 2)
         for place, setting in enumerate(settings):

@@ -4,12 +4,13 @@ Blue is local, vermillion is global, everywhere. The colours are those of Okabe 
 readers can tell apart; figures stand on white, so that they read the same in light and dark mode.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from PIL import Image
@@ -19,6 +20,7 @@ LOCAL, GLOBAL = "#0072B2", "#D55E00"
 GREEN, ORANGE, SKY, PINK, GREY = "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#6B6B6B"
 YELLOW = "#F0E442"  # for lines on photographs only: it vanishes on white
 CYCLE = (LOCAL, GLOBAL, GREEN, ORANGE, SKY, PINK, GREY)
+MARKERS = "osD^vP*"
 TINTS = (SKY, ORANGE, GREEN, PINK, GREY)  # for things that are neither local nor global
 LOCAL_MAP = LinearSegmentedColormap.from_list("local", ["#FFFFFF", SKY, LOCAL, "#00304D"])
 GLOBAL_MAP = LinearSegmentedColormap.from_list("global", ["#FFFFFF", ORANGE, GLOBAL, "#5C2900"])
@@ -77,7 +79,20 @@ def panels(count: int, columns: int, panel_height: float, dpi: int | None = None
 
 def as_array(values: Tensor | np.ndarray | Image.Image) -> np.ndarray:
     """The values as matplotlib takes them."""
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    values = values.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()  # numpy has no bfloat16
+
+
+def check_count(names: Collection[str], most: int) -> None:
+    """Refuse more lines than there are colours or markers to tell them apart by.
+
+    Raises:
+        ValueError: for more names than most.
+    """
+    if len(names) > most:
+        raise ValueError(f"{len(names)} lines ({', '.join(names)}), but only {most} can be told apart; draw fewer")
 
 
 def lighten(colour: str, amount: float) -> tuple[float, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from gcvit_edu.train.log import read_log
-from gcvit_edu.viz.style import CYCLE, WIDTH, styled
+from gcvit_edu.viz.style import CYCLE, WIDTH, check_count, styled
 
 
 @styled
@@ -21,8 +21,9 @@ def learning_curves(logs: Mapping[str, Path | str], *, height: float = 3.0) -> N
         height: in inches.
 
     Raises:
-        ValueError: if a log has no finished epoch yet.
+        ValueError: if a log has no finished epoch yet, and for more logs than colours.
     """
+    check_count(logs, len(CYCLE))
     _, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, height))
     for (name, path), colour in zip(logs.items(), CYCLE, strict=False):
         epochs = [entry for entry in read_log(path) if entry["event"] == "epoch"]
