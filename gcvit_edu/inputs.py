@@ -46,8 +46,10 @@ def _largest(image: Tensor) -> float:
     if image.device.type != "cpu" or not image.numel() or torch.compiler.is_compiling():
         return 0.0
     try:
-        # A NaN would hide an infinity beside it.
-        lowest, highest = torch.aminmax(image.detach().nan_to_num(0.0, math.inf, -math.inf))
+        values = image.detach()
+        lowest, highest = torch.aminmax(values)
+        if highest.isnan():  # it would hide an infinity beside it
+            lowest, highest = torch.aminmax(values.nan_to_num(0, math.inf, -math.inf))
         return max(-lowest.item(), highest.item())
     except RuntimeError:  # fake tensors and function transforms have no values
         return 0.0
