@@ -229,6 +229,16 @@ def test_other_pictures_and_a_folder_in_use_are_refused(
         Shards(tmp_path)
 
 
+@pytest.mark.parametrize("damaged", ['{"split": "tr', "[]", b"\xff"])
+def test_a_damaged_plan_is_named_and_nothing_is_written(damaged: str | bytes, tree: Path, shards: Path) -> None:
+    plan = shards / "train" / "plan.json"
+    plan.write_bytes(damaged if isinstance(damaged, bytes) else damaged.encode())
+    before = files_of(shards / "train")
+    with pytest.raises(ValueError, match=r"plan\.json cannot be read \(.*\); .* Put the file back, or choose another"):
+        prepare(FolderPictures(tree / "train"), shards / "train", TRAIN)
+    assert files_of(shards / "train") == before
+
+
 def test_a_full_disk_leaves_no_half_shard(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")

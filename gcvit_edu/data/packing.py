@@ -187,7 +187,7 @@ def prepare(
         The manifest: settings, classes, counts, what was skipped, and size and SHA-256 of each shard.
 
     Raises:
-        ValueError: if the folder has shards of other settings, or other files.
+        ValueError: if the folder has shards of other settings, a damaged plan.json, or other files.
         BadImage: at the first picture that cannot be read, unless settings.bad_images is "skip".
         OSError: if something cannot be written; run it again when there is room.
     """
@@ -210,7 +210,7 @@ def _begin(folder: Path, plan: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / PLAN
     if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = _read_plan(path)
         changes = [
             f"{key} was {before.get(key)} and is {value}" for key, value in plan.items() if before.get(key) != value
         ]
@@ -223,6 +223,19 @@ def _begin(folder: Path, plan: dict[str, Any]) -> None:
         raise ValueError(f"{folder} has other files already; choose another --out")
     else:
         _write_json(path, plan)
+
+
+def _read_plan(path: Path) -> dict[str, Any]:
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(plan, dict):
+            return plan
+        raise ValueError("it holds no settings")
+    except ValueError as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}); it names the settings of the shards beside it. Put the file back, or "
+            "choose another --out"
+        ) from error
 
 
 def _made(job: Job, missing: list[int], workers: int) -> Iterator[int]:
