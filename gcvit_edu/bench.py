@@ -158,6 +158,8 @@ def _work(connection: Connection, setting: Setting, source: str, threads: int) -
             # A compiler's own memory would be counted, too.
             unknown = baseline is None or peak is None or setting.compiled
             connection.send((seconds, None if unknown else peak - baseline))
+    except BrokenPipeError:  # whoever asked has gone, since the other one does not run
+        return
     except Exception as error:  # such as too little memory; whoever asked must hear of it
         named = isinstance(error, ValueError)
         connection.send(error if named else ValueError(f"{source} does not run ({type(error).__name__}: {error})"))

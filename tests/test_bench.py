@@ -1,6 +1,7 @@
 """The benchmark: what it compares, its arithmetic, its table and its refusals. No time is asserted."""
 
 import json
+import multiprocessing
 import os
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -144,6 +145,12 @@ def test_the_allocator_is_that_of_the_workers_only(allocator: str, told: int, mo
 def test_a_model_that_does_not_run_is_said_clearly() -> None:
     with pytest.raises(ValueError, match=r"ours does not run \(RuntimeError: .*memory"):
         measure(Setting(image_size=32, batch_size=10**10), repeats=1, warm_up=0, rounds=1)
+
+
+def test_a_worker_that_nobody_listens_to_ends_quietly() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    ours.close()
+    bench._work(theirs, Setting(**QUICK), "ours", torch.get_num_threads())
 
 
 def test_an_unknown_device_is_refused() -> None:
