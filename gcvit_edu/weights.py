@@ -177,7 +177,7 @@ def _fit(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
 def shipped_weights() -> dict[str, dict[str, Any]]:
     """{name: what is known of them} for the weights that come with the package; data/weights/README.md is their card.
 
-    Keys: variant, image_size, classes in the order of the outputs, sha256, recipe, top1 on pictures, licence.
+    Keys: variant, image_size, classes (in order), sha256, recipe, top1, pictures (held out, of which top1), licence.
     """
     return json.loads((data_folder("weights") / "weights.json").read_text(encoding="utf-8"))
 
