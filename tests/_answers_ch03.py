@@ -20,12 +20,12 @@ def without_padding(token: int, layers: list[tuple[int, int, int]]) -> tuple[int
     return interval(token, [(kernel, stride, 0) for kernel, stride, _ in layers])
 
 
-def in_the_middle(token: int, layers: list[tuple[int, int, int]]) -> tuple[int, int]:
+def in_the_middle(token: int, layers: list[tuple[int, int, int]], part: int = 2) -> tuple[int, int]:
     low, high = interval(token, layers)
     stride = 1
     for layer in layers:
         stride *= layer[1]
-    middle, half = token * stride + stride // 2, (high - low) // 2
+    middle, half = token * stride + stride // part, (high - low) // 2
     return middle - half, middle + half
 
 
@@ -67,6 +67,12 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
         lambda x, w, b: (x - x.mean(-1, True)) / (x.std(-1, False, True) + 1e-5) * w + b,
         "under the root",
     ),
+    (ch03.layer_norm, lambda x, w, b: (x - x.mean(-1, True)) / x.std(-1, keepdim=True) * w + b, "is missing"),
+    (
+        ch03.layer_norm,
+        lambda x, w, b: (x - x.mean(-1, True)) / (x.std(-1, keepdim=True) + 1e-5) * w + b,
+        "torch.std divides by C - 1, not by C; and the 1e-5 belongs",
+    ),
     (ch03.layer_norm, lambda *a: norm(*a, eps=0.0), "would give 0/0"),
     (ch03.layer_norm, lambda x, w, b: F.layer_norm(x, [6]), "weight and bias are missing"),
     (ch03.layer_norm, lambda *a: norm(*a, axes=(1, 2, 3)), "over the whole map"),
@@ -77,6 +83,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch03.pixel_interval, lambda token, layers: interval(token, layers[::-1]), "Go backwards"),
     (ch03.pixel_interval, lambda *a: (interval(*a)[0], interval(*a, end=0)[1]), "add kernel - 1"),
     (ch03.pixel_interval, in_the_middle, "sits on the first"),
+    (ch03.pixel_interval, lambda *a: in_the_middle(*a, part=10**9), "use the paddings"),
     (ch03.pixel_interval, lambda *a: (0, 0), "gives (0, 0)"),
     (ch03.strided_convolution, lambda x, w: F.conv2d(x, w.flip(2, 3), stride=2, padding=1), "turned round"),
     (ch03.strided_convolution, lambda x, w: F.conv2d(x, w.mT, stride=2, padding=1), "swapped"),

@@ -168,6 +168,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch05.blocks_to_cross, lambda s, w: crossing(s, w, first=1), "first block is not shifted"),
     (ch05.blocks_to_cross, lambda s, w: crossing(s, w, wrap=True), "round the edge"),
     (ch05.blocks_to_cross, lambda s, w: s // w, "number of windows in a row"),
+    (ch05.blocks_to_cross, lambda s, w: -(-2 * s // w) - 1 if s % w == 0 else 2 * s // w - 1, "11 tokens wide"),
     (ch05.blocks_to_cross, lambda s, w: 4, "4 is not the count"),
     (ch05.entropy_without_scale, entropy(32**-0.5, LOG_2), "with the division"),
     (ch05.entropy_without_scale, entropy(1.0, 1.0), "in nats"),

@@ -87,6 +87,29 @@ OVERFLOW = """() => {
     return problems.slice(0, 8);
 }"""
 
+# A browser may break a line beside a formula; the bracket or mark that touches it must not be left alone.
+SEPARATED = r"""() => {
+    const problems = [];
+    const box = (node, start) => {
+        const range = document.createRange();
+        range.setStart(node, start);
+        range.setEnd(node, start + 1);
+        return range.getBoundingClientRect();
+    };
+    for (const formula of document.querySelectorAll("article span.math")) {
+        const {top, bottom, width} = formula.getBoundingClientRect();
+        const before = formula.previousSibling, after = formula.nextSibling;
+        if (!width) continue;
+        if (after instanceof Text && /^[)\].,:;?!%]/.test(after.data) && box(after, 0).top >= bottom) {
+            problems.push("after a formula: " + after.data.slice(0, 30));
+        }
+        if (before instanceof Text && /[(\[]$/.test(before.data) && box(before, before.length - 1).bottom <= top) {
+            problems.push("before a formula: " + before.data.slice(-30));
+        }
+    }
+    return problems;
+}"""
+
 IMAGES = """async () => {
     const problems = [];
     for (const image of document.querySelectorAll("img")) {
@@ -163,6 +186,10 @@ def overflow_problems(visited: Visit) -> list[str]:
     return visited.page.evaluate(OVERFLOW)
 
 
+def separated_problems(visited: Visit) -> list[str]:
+    return visited.page.evaluate(SEPARATED)
+
+
 def image_problems(visited: Visit) -> list[str]:
     return visited.page.evaluate(IMAGES)
 
@@ -211,6 +238,7 @@ def test_nothing_sticks_out(page: str, width: int, address: str, visit: Open) ->
     visited = visit(f"{address}/{page}", width=width)
     visited.page.evaluate(UNFOLD)
     assert overflow_problems(visited) == []
+    assert separated_problems(visited) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -338,7 +366,7 @@ def test_a_good_page_passes_every_check(made_up: Callable[[str], Visit]) -> None
     visited = made_up("")
     assert visited.outside == []
     assert visited.complaints == []
-    for check in (formula_problems, overflow_problems, image_problems, contrast_problems):
+    for check in (formula_problems, overflow_problems, separated_problems, image_problems, contrast_problems):
         assert check(visited) == []
 
 
@@ -366,6 +394,22 @@ def test_a_bad_formula_is_found(html: str, found: str, made_up: Callable[[str], 
 )
 def test_what_sticks_out_is_found(html: str, made_up: Callable[[str], Visit]) -> None:
     assert overflow_problems(made_up(html))
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (r'<span class="math">\(x^2\)</span><br>: what', []),
+        (r'<span class="math">\(x^2\)</span>: what', ["after a formula: : what"]),
+        (r'what (<span class="math">\(x^2\)</span>', ["before a formula: what ("]),
+        (r'<span class="keep">(<span class="math">\(x^2\)</span>)</span>', []),
+    ],
+)
+def test_a_mark_that_has_left_its_formula_is_found(
+    line: str, found: list[str], made_up: Callable[[str], Visit]
+) -> None:
+    style = "<style>.narrow {width: 1px} .narrow .keep {white-space: nowrap}</style>"
+    assert separated_problems(made_up(f'{style}<div class="narrow">{line}</div>')) == found
 
 
 def test_outside_and_broken_images_are_found(made_up: Callable[[str], Visit]) -> None:

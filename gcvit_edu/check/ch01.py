@@ -56,7 +56,10 @@ def windows_per_map(answer: Mapping[int, int]) -> Verdict:
     if answer == {**right, 3: 16}:
         return not_yet("The windows of stage 3 are 14 tokens wide, not 7.")
     wrong = next(stage for stage in right if answer[stage] != right[stage])
-    return not_yet(f"Stage {wrong} does not have {answer[wrong]} windows. How many tokens wide is its map?")
+    return not_yet(
+        f"Stage {wrong}: {answer[wrong]} is not right. How many tokens wide is its map, "
+        "and how many windows fit side by side?"
+    )
 
 
 def blocks_that_see_everything(answer: int) -> Verdict:

@@ -1,5 +1,6 @@
 """Checkers of chapter 3, Patch stem and downsampling."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -40,11 +41,14 @@ def layer_norm(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Verdict:
         return (x - x.mean(axes, keepdim=True)) / (variance.sqrt() if root else variance) * weight + bias
 
     deviation = x.var(-1, unbiased=False, keepdim=True).sqrt()
-    centred = x - x.mean(-1, keepdim=True)
+    centred, std = x - x.mean(-1, keepdim=True), x.std(-1, keepdim=True)
     mistakes = {
         "You divided the variance by C - 1; layer normalisation divides by C.": norm(unbiased=True),
         "You divided by the variance; divide by its root.": norm(root=False),
         "The 1e-5 belongs under the root, added to the variance.": centred / (deviation + 1e-5) * weight + bias,
+        "torch.std divides by C - 1, not by C; and the 1e-5 belongs under the root.": centred / (std + 1e-5) * weight
+        + bias,
+        "torch.std divides by C - 1, not by C; and the 1e-5 is missing.": centred / std * weight + bias,
         "Add 1e-5 to the variance: a constant token would give 0/0.": norm(eps=0.0),
         "The learned weight and bias are missing.": (norm() - bias) / weight,
         "You normalised over the whole map; each token is normalised alone, over its channels.": norm((1, 2, 3)),
@@ -77,13 +81,11 @@ def pixel_interval(function: Callable[[int, Layers], tuple[int, int]]) -> Verdic
             low, high = low * stride - shift, high * stride - shift + kernel - 1
         return low, high
 
-    def centred(token: int, layers: Layers) -> tuple[int, int]:
+    def around(token: int, layers: Layers, *, centred: bool) -> tuple[int, int]:
         low, high = interval(token, layers)
-        strides = 1
-        for _, stride, _ in layers:
-            strides *= stride
-        half = (high - low) // 2
-        return token * strides + strides // 2 - half, token * strides + strides // 2 + half
+        strides = math.prod(stride for _, stride, _ in layers)
+        middle, half = token * strides + (strides // 2 if centred else 0), (high - low) // 2
+        return middle - half, middle + half
 
     mistakes = {
         "You left the padding out: output row 0 begins at row -padding.": lambda *case: interval(*case, padded=False),
@@ -94,7 +96,11 @@ def pixel_interval(function: Callable[[int, Layers], tuple[int, int]]) -> Verdic
             interval(token, layers)[0],
             _end_after(token, layers),
         ),
-        "The width is right, but the middle is not: a token sits on the first of its pixels.": centred,
+        "The width is right, but the middle is not: a token sits on the first of its pixels.": lambda *case: around(
+            *case, centred=True
+        ),
+        "The middle is the token times all strides only where each padding is half the kernel, as in the stem: "
+        "use the paddings.": lambda *case: around(*case, centred=False),
     }
     return compare_cases(function, cases, interval, mistakes, "Now you can place any token of any network.")
 
