@@ -20,12 +20,12 @@ def without_padding(token: int, layers: list[tuple[int, int, int]]) -> tuple[int
     return interval(token, [(kernel, stride, 0) for kernel, stride, _ in layers])
 
 
-def in_the_middle(token: int, layers: list[tuple[int, int, int]], part: int = 2) -> tuple[int, int]:
+def in_the_middle(token: int, layers: list[tuple[int, int, int]], *, centred: bool = True) -> tuple[int, int]:
     low, high = interval(token, layers)
     stride = 1
     for layer in layers:
         stride *= layer[1]
-    middle, half = token * stride + stride // part, (high - low) // 2
+    middle, half = token * stride + (stride // 2 if centred else 0), (high - low) // 2
     return middle - half, middle + half
 
 
@@ -83,7 +83,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch03.pixel_interval, lambda token, layers: interval(token, layers[::-1]), "Go backwards"),
     (ch03.pixel_interval, lambda *a: (interval(*a)[0], interval(*a, end=0)[1]), "add kernel - 1"),
     (ch03.pixel_interval, in_the_middle, "sits on the first"),
-    (ch03.pixel_interval, lambda *a: in_the_middle(*a, part=10**9), "use the paddings"),
+    (ch03.pixel_interval, lambda *a: in_the_middle(*a, centred=False), "use the paddings"),
     (ch03.pixel_interval, lambda *a: (0, 0), "gives (0, 0)"),
     (ch03.strided_convolution, lambda x, w: F.conv2d(x, w.flip(2, 3), stride=2, padding=1), "turned round"),
     (ch03.strided_convolution, lambda x, w: F.conv2d(x, w.mT, stride=2, padding=1), "swapped"),

@@ -27,10 +27,11 @@ def entropy(scale: float, logarithm_of_base: float) -> float:
     return -(logarithms.exp() * logarithms).sum(-1).mean().item() / logarithm_of_base
 
 
-def crossing(side: int, window: int, *, first: int = 0, wrap: bool = False, extra: int = 0) -> int:
+def crossing(side: int, window: int, *, first: int = 0, wrap: bool = False, extra: int = 0, up: bool = False) -> int:
     knows, blocks = {0}, 0
     while side - 1 not in knows:
-        shift = window // 2 if (blocks + first) % 2 else 0
+        half = window - window // 2 if up else window // 2  # the shift, rounded up or down
+        shift = half if (blocks + first) % 2 else 0
         number = [(token + window - shift) // window for token in range(side)]
         if wrap and shift:
             number = [((token - shift) % side) // window for token in range(side)]
@@ -168,7 +169,8 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch05.blocks_to_cross, lambda s, w: crossing(s, w, first=1), "first block is not shifted"),
     (ch05.blocks_to_cross, lambda s, w: crossing(s, w, wrap=True), "round the edge"),
     (ch05.blocks_to_cross, lambda s, w: s // w, "number of windows in a row"),
-    (ch05.blocks_to_cross, lambda s, w: -(-2 * s // w) - 1 if s % w == 0 else 2 * s // w - 1, "11 tokens wide"),
+    (ch05.blocks_to_cross, lambda s, w: crossing(s, w, up=True), "11 tokens wide"),
+    (ch05.blocks_to_cross, lambda s, w: 2 * s // w - 1, "11 tokens wide"),
     (ch05.blocks_to_cross, lambda s, w: 4, "4 is not the count"),
     (ch05.entropy_without_scale, entropy(32**-0.5, LOG_2), "with the division"),
     (ch05.entropy_without_scale, entropy(1.0, 1.0), "in nats"),
