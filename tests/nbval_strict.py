@@ -1,6 +1,7 @@
-"""A pytest plugin that closes two gaps of nbval; `make test` loads it with `-p tests.nbval_strict`.
+"""A pytest plugin that closes gaps of nbval; `make test` loads it with `-p tests.nbval_strict`.
 
 nbval passes a cell that was never run without comparing anything, and it does not compare pictures.
+It kills the kernels, so that chapters cannot delete their temporary files: this plugin deletes them.
 At the end it says how long each chapter took: a chapter should run in two minutes on two cores, all in fifteen.
 """
 
@@ -8,9 +9,11 @@ import base64
 import io
 from collections import Counter
 from collections.abc import Generator, Iterable
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from execute import TEMPORARY
 from nbformat import NotebookNode
 from nbval.plugin import IPyNbCell, NbCellError
 from PIL import Image
@@ -18,6 +21,16 @@ from PIL import Image
 PICTURES = ("image/png", "image/jpeg")
 # The same versions draw the same bytes. Another processor may round a colour differently, not more.
 TOLERANCE = 4 / 255
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """All kernels write their temporary files into one folder, which is deleted at the end."""
+    folder = TemporaryDirectory()
+    variables = pytest.MonkeyPatch()
+    for name in TEMPORARY:
+        variables.setenv(name, folder.name)
+    config.add_cleanup(folder.cleanup)
+    config.add_cleanup(variables.undo)
 
 
 @pytest.hookimpl(wrapper=True)

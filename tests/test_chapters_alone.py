@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import textwrap
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -183,6 +184,10 @@ def test_first_cell_finds_the_package_of_a_clone(clone: Path, python: Path) -> N
     [
         ("1 / 0", "cell 1 raised ZeroDivisionError: division by zero"),
         ("import warnings; warnings.warn('old')", "cell 1 wrote to stderr"),
+        (
+            "import os, tempfile; size = os.write(tempfile.mkstemp()[0], bytes(2_000_000))",
+            "it leaves 2.0 MB in the folder of temporary files",
+        ),
     ],
 )
 def test_a_failing_chapter_is_not_stored(tmp_path: Path, source: str, complaint: str) -> None:
@@ -194,6 +199,22 @@ def test_a_failing_chapter_is_not_stored(tmp_path: Path, source: str, complaint:
     assert f"chapter.ipynb was not stored: {complaint}" in done.stderr
     assert "Traceback" not in done.stderr
     assert notebook.read_bytes() == before
+
+
+def test_a_chapter_may_use_a_temporary_folder_until_its_kernel_ends(tmp_path: Path) -> None:
+    notebook = tmp_path / "chapter.ipynb"
+    source = """
+        import os, tempfile
+        folder = tempfile.TemporaryDirectory()
+        os.chdir(folder.name)
+        print(open("file", "w").write("text"))
+        """
+    nbformat.write(new_notebook(cells=[new_code_cell(textwrap.dedent(source))]), notebook)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    run(sys.executable, EXECUTE, notebook, cwd=tmp_path, TMPDIR=str(temporary))
+    assert nbformat.read(notebook, as_version=4).cells[0].outputs[0].text == "4\n"
+    assert list(temporary.iterdir()) == []
 
 
 def test_running_a_chapter_again_gives_the_same_bytes(tmp_path: Path) -> None:

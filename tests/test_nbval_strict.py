@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 import re
 import shlex
 import subprocess
@@ -78,6 +79,8 @@ def notebooks() -> dict[str, NotebookNode]:
     made["nearly_the_same_picture"] = good_notebook(shade=102)
     made["other_picture"] = good_notebook(shade=120)
     made["other_size"] = good_notebook(size=(9, 6))
+    made["litter"] = good_notebook()
+    made["litter"].cells[0].source = "import tempfile; tempfile.mkdtemp(); tempfile.mkstemp(); print(1 + 1)"
     made["html"] = shown_notebook()
     made["html_rounded"] = shown_notebook(rows=("AAEC", "AAED"), answer=("0.5012", "0.5013"))
     made["html_other_title"] = shown_notebook(title=('"T"', '"U"'))
@@ -88,7 +91,13 @@ def notebooks() -> dict[str, NotebookNode]:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], str]:
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of temporary files of the run below."""
+    return tmp_path_factory.mktemp("temporary")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> tuple[dict[str, str], str]:
     """{name of the notebook: what pytest said of its failed cells, or ""}, and all that pytest printed."""
     folder = tmp_path_factory.mktemp("notebooks")
     for name, notebook in notebooks().items():
@@ -98,7 +107,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], str]:
     command = [sys.executable, "-m", "pytest", *shlex.split(flags), "-p", "tests.nbval_strict"]
     command += ["-c", str(ROOT / "pyproject.toml"), f"--rootdir={folder}", f"--junit-xml={report}"]
     command += map(str, sorted(folder.glob("*.ipynb")))
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    env = {**os.environ, "TMPDIR": str(temporary)}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     return read_verdicts(report), done.stdout
 
 
@@ -120,7 +130,12 @@ def test_every_notebook_was_judged(verdicts: dict[str, str]) -> None:
     assert set(verdicts) == set(notebooks())
 
 
-@pytest.mark.parametrize("name", ["good", "nearly_the_same_picture", "html", "html_rounded"])
+@pytest.mark.usefixtures("run")
+def test_temporary_files_of_notebooks_are_deleted(temporary: Path) -> None:
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["good", "litter", "nearly_the_same_picture", "html", "html_rounded"])
 def test_good_notebook_passes(verdicts: dict[str, str], name: str) -> None:
     assert verdicts[name] == ""
 

@@ -7,8 +7,10 @@ always in the same form (see `normalise`), so that a version control system show
 import argparse
 import copy
 import hashlib
+import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
 from jupyter_client.kernelspec import KernelSpecManager
@@ -23,6 +25,9 @@ NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+# The environment variables in which programs look for the folder of temporary files.
+TEMPORARY = ("TMPDIR", "TEMP", "TMP")
+MOST_LEFT_BYTES = 1_000_000  # PyTorch leaves an empty cache there, and torchrun its logs
 # What a reader's tools act upon. Everything else (timings, folds, an editor's notes) is dropped.
 CELL_METADATA = ("mystnb", "tags")
 IMAGE_METADATA = ("height", "width")
@@ -85,7 +90,10 @@ def execute(path: Path) -> NotebookNode:
         resources={"metadata": {"path": str(path.parent)}},
     )
     try:
-        client.execute()
+        with TemporaryDirectory() as temporary:
+            # cleanup_kc: the kernel ends here, as a reader's does, and what it deletes at its end is deleted.
+            client.execute(cleanup_kc=True, env={**os.environ, **dict.fromkeys(TEMPORARY, temporary)})
+            left = sum(path.stat().st_size for path in Path(temporary).rglob("*") if path.is_file())
     except CellExecutionError as error:
         number, cell = _failed_cell(notebook)
         raise ChapterError(f"cell {number} raised {error.ename}: {error.evalue}\n{_quote(cell)}") from None
@@ -94,6 +102,11 @@ def execute(path: Path) -> NotebookNode:
     except DeadKernelError:
         raise ChapterError("the kernel died (out of memory?)") from None
 
+    if left > MOST_LEFT_BYTES:
+        raise ChapterError(
+            f"it leaves {left / 1e6:.1f} MB in the folder of temporary files: make them in a "
+            "tempfile.TemporaryDirectory(), which is deleted when Python ends"
+        )
     for number, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             if output.output_type == "stream" and output.name == "stderr":
