@@ -3,6 +3,7 @@
 import ast
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
 import pytest
@@ -92,6 +93,8 @@ def test_solution_is_right(path: Path, number: str, monkeypatch: pytest.MonkeyPa
     exec(exercise["solution"], names)
     verdict = eval(exercise["cell"].strip().splitlines()[-1], names)
     assert verdict.right, verdict
+    for folder in [value for value in names.values() if isinstance(value, TemporaryDirectory)]:
+        folder.cleanup()  # a chapter leaves this to the end of Python
 
 
 @pytest.mark.parametrize(("path", "number"), CASES)
