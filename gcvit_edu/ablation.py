@@ -58,7 +58,7 @@ def noise_like(query: Tensor, seed: int) -> Tensor:
 # across images need a batch of two or more, in an order that has nothing to do with the classes.
 QUERY_CHANGES: dict[str, Callable[[Tensor, int], Tensor]] = {
     "unchanged": lambda query, seed: query,
-    "next image's": lambda query, seed: query.roll(1, 0),
+    "neighbour's": lambda query, seed: query.roll(1, 0),
     "mean of images": lambda query, seed: query.mean(0, keepdim=True).expand_as(query),
     "mean of cells": lambda query, seed: query.mean(2, keepdim=True).expand_as(query),
     "cells shuffled": shuffled,

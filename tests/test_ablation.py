@@ -121,7 +121,7 @@ def test_changes_are_what_their_names_say(query: Tensor) -> None:
     changed = {name: change(query, 0) for name, change in QUERY_CHANGES.items()}
     assert {name: value.shape for name, value in changed.items()} == dict.fromkeys(QUERY_CHANGES, query.shape)
     assert torch.equal(changed["unchanged"], query)
-    assert torch.equal(changed["next image's"][0], query[2])
+    assert torch.equal(changed["neighbour's"][0], query[2])
     assert torch.equal(changed["mean of images"][1], query.mean(0))
     assert torch.equal(changed["mean of cells"][:, :, 3], query.mean(2))
     assert torch.equal(changed["cells shuffled"], shuffled(query, 0))

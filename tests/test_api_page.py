@@ -1,5 +1,6 @@
 """The page of the package: every public name is on it, its docstring word for word, its source, its chapters."""
 
+import ast
 import inspect
 import re
 from collections.abc import Iterator
@@ -11,13 +12,15 @@ from typing import Any
 
 import pytest
 from _mini_book import build, chapter, text_of
-from _project import BOOK, CHAPTERS, PACKAGE, ROOT
+from _project import BOOK, CHAPTERS, PACKAGE, ROOT, code_cells, read_notebook
 from api_page import addresses, builders_of, escape, public_names, resolve, source_line, to_fields
 from chapters import Chapter, read_chapter
 
 PAGE = (BOOK / "api.md").read_text(encoding="utf-8")
 # What other modules of the package use, and readers do not.
 INTERNAL = {"explore", "inputs", "timm_contract", "timm_registry"}  # explore is the command
+# What a chapter imports to show how the package works inside; the chapter explains it.
+SHOWN = {"check_image", "TimmContract", "random_state", "begin", "validation_batches", "main"}
 WINDOWS = """def window_partition(x, window):
     return x"""
 
@@ -26,6 +29,11 @@ WINDOWS = """def window_partition(x, window):
 
 def modules_on(page: str) -> list[str]:
     return re.findall(r"^gcvit_edu\.(\w+)$", page, re.MULTILINE)
+
+
+def dotted_modules_on(page: str) -> list[str]:
+    """With the modules of subpackages."""
+    return re.findall(r"^gcvit_edu\.[\w.]+$", page, re.MULTILINE)
 
 
 def modules_of_the_package() -> set[str]:
@@ -60,6 +68,31 @@ def test_every_public_name_is_on_the_page() -> None:
         for public in public_of(import_module(name)):
             assert {public, f"gcvit_edu.{public.rpartition('.')[2]}"} & set(listed), public
     assert {"gcvit_edu.capture.AttentionRecord", "gcvit_edu.bench.measure", "gcvit_edu.check.ch05.merge"} <= set(listed)
+
+
+def imported_names(notebook: Path) -> set[tuple[str, str]]:
+    """(module, name) of the package's functions and classes that a chapter imports."""
+    nodes = [node for _, cell in code_cells(read_notebook(notebook)) for node in ast.walk(ast.parse(cell.source))]
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(PACKAGE.name):
+            values = {name.name: getattr(import_module(node.module), name.name, None) for name in node.names}
+            found |= {(node.module, n) for n, v in values.items() if inspect.isclass(v) or inspect.isfunction(v)}
+    return found
+
+
+@pytest.mark.parametrize("notebook", CHAPTERS, ids=lambda path: path.stem)
+def test_what_chapters_import_is_on_the_page(notebook: Path) -> None:
+    listed = {address.rpartition(".")[2] for one in dotted_modules_on(PAGE) for address in addresses(one)}
+    assert {(module, name) for module, name in imported_names(notebook) if name not in listed | SHOWN} == set()
+
+
+def test_a_name_that_the_page_lacks_is_seen() -> None:
+    listed = {address.rpartition(".")[2] for one in dotted_modules_on(PAGE) for address in addresses(one)}
+    assert "gcvit_edu.train.finetune" in dotted_modules_on(PAGE)
+    assert ("gcvit_edu.train.finetune", "pretrained_model") in imported_names(BOOK / "14_fine_tuning.ipynb")
+    assert "pretrained_model" in listed
+    assert not listed & {"check_image", "train_on_nothing"}
 
 
 def test_what_a_module_imports_is_not_public_there() -> None:

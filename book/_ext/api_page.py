@@ -29,13 +29,17 @@ LITERAL = re.compile(r"`([^`]+)`")
 
 
 def public_names(module: ModuleType) -> list[str]:
-    """The names of `__all__`, or the classes and functions that the module defines, in its own order."""
+    """The names of `__all__`, or the classes and functions that the module defines, in its own order.
+
+    A command's `main` is left out: `--help` explains it.
+    """
     if hasattr(module, "__all__"):
         return list(module.__all__)
     return [
         name
         for name, value in vars(module).items()
         if not name.startswith("_")
+        and name != "main"
         and (inspect.isclass(value) or inspect.isfunction(value))
         and value.__module__ == module.__name__
     ]
