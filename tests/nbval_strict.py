@@ -13,11 +13,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from execute import TEMPORARY
 from nbformat import NotebookNode
 from nbval.plugin import IPyNbCell, NbCellError
 from PIL import Image
 
+# Where programs look for the folder of temporary files. (execute.py has the same; `-p` plugins cannot import it
+# before pytest 8.4.)
+TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 PICTURES = ("image/png", "image/jpeg")
 # The same versions draw the same bytes. Another processor may round a colour differently, not more.
 TOLERANCE = 4 / 255
@@ -25,7 +27,7 @@ TOLERANCE = 4 / 255
 
 def pytest_configure(config: pytest.Config) -> None:
     """All kernels write their temporary files into one folder, which is deleted at the end."""
-    folder = TemporaryDirectory()
+    folder = TemporaryDirectory(ignore_cleanup_errors=True)
     variables = pytest.MonkeyPatch()
     for name in TEMPORARY:
         variables.setenv(name, folder.name)

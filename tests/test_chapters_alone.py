@@ -207,13 +207,14 @@ def test_a_chapter_may_use_a_temporary_folder_until_its_kernel_ends(tmp_path: Pa
         import os, tempfile
         folder = tempfile.TemporaryDirectory()
         os.chdir(folder.name)
-        print(open("file", "w").write("text"))
+        print(open("file", "w").write("x" * 2_000_000))
+        other = tempfile.mkdtemp()
         """
     nbformat.write(new_notebook(cells=[new_code_cell(textwrap.dedent(source))]), notebook)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     run(sys.executable, EXECUTE, notebook, cwd=tmp_path, TMPDIR=str(temporary))
-    assert nbformat.read(notebook, as_version=4).cells[0].outputs[0].text == "4\n"
+    assert nbformat.read(notebook, as_version=4).cells[0].outputs[0].text == "2000000\n"
     assert list(temporary.iterdir()) == []
 
 

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 import torch
-from _project import ROOT, read_notebook
+from _project import BOOK, read_notebook
 from nbformat import NotebookNode
 from torch import Tensor
 
@@ -12,8 +12,6 @@ from gcvit_edu import create_model
 from gcvit_edu.data import normalize
 from gcvit_edu.data.augment import on_colour
 from gcvit_edu.data.emoji import Emoji
-
-BOOK = ROOT / "book"
 
 
 def cell_with(text: str, notebook: NotebookNode) -> NotebookNode:

@@ -21,6 +21,7 @@ from nbformat import NotebookNode
 
 BOOK = Path(__file__).resolve().parent.parent
 SECONDS_PER_CELL = 300
+SECONDS_TO_END = 60  # to delete a chapter's files; a kernel that takes longer is killed
 NOTEBOOK_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -79,7 +80,7 @@ def execute(path: Path) -> NotebookNode:
     notebook = nbformat.read(path, as_version=4)
     # Kernels that a user has registered are not looked at: the kernel is the Python that runs this file.
     specs = KernelSpecManager(kernel_dirs=[])
-    kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)
+    kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs, shutdown_wait_time=SECONDS_TO_END)
     client = NotebookClient(
         notebook,
         km=kernel,
@@ -90,7 +91,7 @@ def execute(path: Path) -> NotebookNode:
         resources={"metadata": {"path": str(path.parent)}},
     )
     try:
-        with TemporaryDirectory() as temporary:
+        with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
             # cleanup_kc: the kernel ends here, as a reader's does, and what it deletes at its end is deleted.
             client.execute(cleanup_kc=True, env={**os.environ, **dict.fromkeys(TEMPORARY, temporary)})
             left = sum(path.stat().st_size for path in Path(temporary).rglob("*") if path.is_file())
