@@ -92,9 +92,9 @@ def test_solution_is_right(path: Path, number: str, monkeypatch: pytest.MonkeyPa
     names = namespace(notebook, exercise["solution"])
     exec(exercise["solution"], names)
     verdict = eval(exercise["cell"].strip().splitlines()[-1], names)
-    assert verdict.right, verdict
     for folder in [value for value in names.values() if isinstance(value, TemporaryDirectory)]:
         folder.cleanup()  # a chapter leaves this to the end of Python
+    assert verdict.right, verdict
 
 
 @pytest.mark.parametrize(("path", "number"), CASES)
