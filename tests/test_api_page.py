@@ -109,6 +109,10 @@ def test_a_name_that_the_page_lacks_is_seen() -> None:
     assert "network" in missing_names(without, query)  # pairs has another one
 
 
+def test_what_is_left_out_is_still_imported_by_a_chapter() -> None:
+    assert {name for path in CHAPTERS for _, name in imported_names(path)} >= SHOWN
+
+
 def test_what_a_module_imports_is_not_public_there() -> None:
     assert "Tensor" not in public_names(import_module("gcvit_edu.windows"))
     assert not [name for name in public_names(import_module("gcvit_edu.weights")) if name.startswith("_")]
