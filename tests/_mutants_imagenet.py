@@ -51,7 +51,7 @@ IMAGENET = (
         "test_train_checkpoint.py",
         ("write-in-place", "path.with_name(path.name + HALF)", "path"),
         ("left-half-written", "beside.unlink(missing_ok=True)", "pass"),
-        ("sync-before-the-rename", "os.fsync(file.fileno())", "pass"),
+        ("sync-before-the-rename", "_sync(file.fileno(), _NO_FSYNC)", "pass"),
     ),
     (
         "gcvit_edu/data/stream.py",
