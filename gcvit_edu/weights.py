@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gcvit_edu.files import data_folder
+from gcvit_edu.metadata import weights_metadata as weights_metadata
 from gcvit_edu.position import resize_bias_table
 
 TIMM_VARIANTS = ("xxtiny", "xtiny", "tiny", "small", "base")

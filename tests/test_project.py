@@ -208,6 +208,8 @@ LEVELS = {
     "layers": 0,
     "inputs": 0,
     "files": 0,
+    "console": 0,
+    "metadata": 0,
     "machine": 0,
     "quantise": 0,
     "attention": 1,

@@ -6,24 +6,31 @@ from torch import nn
 
 from gcvit_edu.config import GCViTConfig
 from gcvit_edu.model import GCViT
-from gcvit_edu.weights import TIMM_VARIANTS, convert_state_dict, read_weights, shipped_weights
+from gcvit_edu.weights import TIMM_VARIANTS, convert_state_dict, read_weights, shipped_weights, weights_metadata
 from gcvit_edu.zoo import VARIANTS, create_model
 
 
 def variant_of(weights: str | Path) -> str:
-    """The variant that weights with a name belong to.
+    """The variant that weights belong to, by their name or by what a training of ours wrote into the file.
 
     Raises:
-        ValueError: for a file, which does not say.
+        ValueError: for a file that does not say.
     """
     if weights in shipped_weights():
         return shipped_weights()[str(weights)]["variant"]
     if weights in TIMM_VARIANTS:
         return str(weights)
+    if variant := weights_metadata(weights).get("model"):
+        return variant
     raise ValueError(
         f"weights={str(weights)!r} is none of the names {', '.join((*shipped_weights(), *TIMM_VARIANTS))}; "
-        "if it is a file, say which variant its weights are of, such as model=nano"
+        "if it is a file, say which variant its weights are of, such as model=nano, as the file itself does not"
     )
+
+
+def image_size_of(weights: str | Path, variant: str) -> int:
+    """The side of the pictures that weights were trained with, or else the variant's own, in pixels."""
+    return weights_metadata(weights).get("image_size") or config_of(variant).image_size
 
 
 def config_of(variant: str) -> GCViTConfig:

@@ -28,9 +28,10 @@ class FinetuneConfig(TrainConfig):
     """A run that starts from weights. What is None follows from the weights and the pictures.
 
     Args:
-        model: the variant that the weights are of; to be named where they are a file.
+        model: the variant that the weights are of; None for what they say. To be named where they are a file that no
+            training of ours has written.
         num_classes: outputs of the new head; None for one for each class of the pictures.
-        image_size: side of the training image, in pixels; None for the variant's own. At another size the windows
+        image_size: side of the training image, in pixels; None for that of the weights. At another size the windows
             grow with it, and the tables of relative position bias are resized.
         data: folder of the pictures.
         val_share: share of each class that is held out where data has no train/ and val/.
@@ -69,10 +70,10 @@ CONFIG = FinetuneConfig(
 
 def complete(config: FinetuneConfig) -> FinetuneConfig:
     """The config with the variant of the weights, its image size and the number of classes, where they were None."""
-    from gcvit_edu.train.finetune import config_of, variant_of
+    from gcvit_edu.train.finetune import image_size_of, variant_of
 
     variant = config.model or variant_of(config.weights)
-    size = config.image_size or config_of(variant).image_size
+    size = config.image_size or image_size_of(config.weights, variant)
     classes = config.num_classes or len(_pictures(config)[0].classes)
     return replace(config, model=variant, image_size=size, num_classes=classes)
 
