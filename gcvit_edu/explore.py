@@ -8,7 +8,8 @@ import sys
 from gcvit_edu.explorer import explore
 
 if __name__ == "__main__":
+    from gcvit_edu.console import run_command
     from gcvit_edu.explorer.command import main
 
-    sys.exit(main())
+    sys.exit(run_command(main))
 sys.modules[__name__] = explore  # type: ignore[assignment]  # what the import statement then binds

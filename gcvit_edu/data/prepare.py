@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gcvit_edu.console import run_command
 from gcvit_edu.data.imagenet import open_pictures
 from gcvit_edu.data.packing import BAD_IMAGES, Settings, prepare
 from gcvit_edu.data.shards import SPLITS, read_manifest, verify
@@ -73,4 +74,4 @@ def _verify(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from gcvit_edu.console import printable
 from gcvit_edu.train.checkpoint import cannot_write, write_atomically
 
 FILE = "log.jsonl"
@@ -43,6 +44,16 @@ def read_lines(file: Path) -> list[dict[str, Any]]:
             if number < len(lines):
                 raise ValueError(f"line {number} of {file} is no JSON: {error}; is this the right file?") from error
     return entries
+
+
+def has_begun(path: Path) -> bool:
+    """Whether a log tells of more than starts: a run that failed or was stopped before its first step left nothing."""
+    if not path.exists():
+        return False
+    try:
+        return any(entry.get("event") != "start" for entry in read_log(path))
+    except ValueError:  # no log of ours, or a damaged one
+        return True
 
 
 def cut_log(path: Path, step: int, closed: int) -> None:
@@ -124,9 +135,9 @@ class Log:
         if self.file is None:
             return
         if self.bar is not None:
-            self.bar.write(text, file=self.stream)
+            self.bar.write(printable(text, self.stream.encoding), file=self.stream)
         else:
-            print(text, file=self.stream, flush=True)
+            print(printable(text, self.stream.encoding), file=self.stream, flush=True)
 
 
 def _summary_writer(folder: Path, done: int) -> Any:
