@@ -3,7 +3,7 @@
 import io
 import json
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -108,6 +108,10 @@ class Emoji(Dataset[tuple[Image.Image, int]]):
 
     def __len__(self) -> int:
         return len(self.drawings)
+
+    def identity(self) -> Iterator[tuple[str, int]]:
+        """Emoji and vendor, and the label, of each drawing, in order."""
+        return ((f"{drawing.code}.{drawing.vendor}", drawing.label) for drawing in self.drawings)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
         drawing = self.drawings[index]

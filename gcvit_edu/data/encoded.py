@@ -1,7 +1,7 @@
 """Pictures as the files that they are stored in: read now, decoded later."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -125,6 +125,10 @@ class PackedPictures(Dataset[tuple[Image.Image, int]]):
 
     def __len__(self) -> int:
         return len(self.places)
+
+    def identity(self) -> Iterator[tuple[str, int]]:
+        """The name and the label of each picture, in order: what a copy of the files has, too."""
+        return ((self.name(index), label) for index, label in enumerate(self.labels.tolist()))
 
     def name(self, index: int) -> str:
         """<class>/<file>, or the large file's name and the first byte."""

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
@@ -53,6 +54,10 @@ class Folder:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def identity(self) -> Iterator[tuple[str, int]]:
+        """<class>/<file> and the label of each picture, in order: what a copy of the folder has, too."""
+        return ((f"{path.parent.name}/{path.name}", label) for path, label in self.files)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
         path, label = self.files[index]

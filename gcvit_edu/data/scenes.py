@@ -1,5 +1,7 @@
 """Scenes: emoji on backgrounds, made at run time from (seed, index) alone."""
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -74,6 +76,11 @@ class Scenes(Dataset[tuple[ImageTensor, dict[str, Any]]]):
 
     def __len__(self) -> int:
         return self.length
+
+    def identity(self) -> Iterator[tuple[str, int]]:
+        """The emoji that the scenes are made of, and the numbers that they follow from."""
+        numbers = f"scenes {self.length} {self.seed} {self.size} {self.most} {self.sides}"
+        return chain(self.emoji.identity(), [(numbers, 0)])
 
     def __getitem__(self, index: int) -> tuple[ImageTensor, dict[str, Any]]:
         check_index(index, self.length)
@@ -158,6 +165,11 @@ class PairScenes(Dataset[tuple[ImageTensor, int]]):
 
     def __len__(self) -> int:
         return self.length
+
+    def identity(self) -> Iterator[tuple[str, int]]:
+        """The emoji that the scenes are made of, and the numbers that they follow from."""
+        numbers = f"pairs {self.length} {self.seed} {self.size} {self.distance} {self.side}"
+        return chain(self.emoji.identity(), [(numbers, 0)])
 
     def __getitem__(self, index: int) -> tuple[ImageTensor, int]:
         check_index(index, self.length)

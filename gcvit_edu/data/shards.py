@@ -9,6 +9,7 @@ processes and workers, a resume goes on in the middle of an epoch, and validatio
 import hashlib
 import json
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +152,9 @@ class Shards(PackedPictures):
             parts.append(np.insert(rows, 0, number, axis=1))
         super().__init__(manifest["classes"], shards, np.concatenate(parts))
         self.counts = [len(part) for part in parts]
+        self._digests = [entry["sha256"] for entry in manifest["shards"]]
+
+    def identity(self) -> Iterator[tuple[str, int]]:
+        """The SHA-256 of its shard and the label of each picture, in order."""
+        shards = self.places[:, 0].tolist()
+        return ((self._digests[shard], label) for shard, label in zip(shards, self.labels.tolist(), strict=True))
