@@ -127,7 +127,11 @@ TRAINING = (
     (
         "gcvit_edu/train/loop.py",
         "test_train_resume.py::test_sigterm_saves_and_leaves_with_its_own_code",
-        ("save-at-sigterm", "if stopping or (inside", "if (inside"),
+        (
+            "save-at-sigterm",
+            "            save_run(run, out, config, identity, place)\n            said",
+            "            said",
+        ),
     ),
     (
         "gcvit_edu/train/loop.py",
@@ -176,7 +180,7 @@ TRAINING = (
         "gcvit_edu/train/config.py",
         "test_train_config.py",
         ("truth-as-a-number", "(hint is bool or not isinstance(value, bool))", "True"),
-        ("changes-of-a-resume", "if key not in FREE_TO_CHANGE", "if key in FREE_TO_CHANGE"),
+        ("changes-of-a-resume", "if key not in (*FREE_TO_CHANGE", "if key in (*FREE_TO_CHANGE"),
     ),
     (
         "gcvit_edu/train/bad_images.py",
@@ -221,5 +225,77 @@ TRAINING = (
         ("parts-that-differ", "if config.batch_size % config.accumulate:", "if False:"),
         ("forward-pass-is-a-third", '(1 if mode == "train" else 3)', "1"),
         ("training-mode", 'run.model.train(mode == "train")', "run.model.train()"),
+    ),
+    (
+        "gcvit_edu/train/identity.py",
+        "test_train_identity.py",
+        ("first-class-that-differs", "if was != is_now:\n            return", "if False:\n            return"),
+        ("names-without-labels", 'b"%d %b\\n" % (label, os.fsencode(name))', "os.fsencode(name)"),
+        ("labels-without-names", 'b"%d %b\\n" % (label, os.fsencode(name))', 'b"%d\\n" % label'),
+        ("pictures-of-other-processes", "everyone = gather(identity)", "everyone = [identity]"),
+        ("content-of-first-weights", "same_weights = now.weights is not None and", "same_weights = True or"),
+        ("folder-that-nobody-knows", "        if both:\n", "        if True:\n"),
+        ("pictures-left-out", 'for choice in ("kept", "indices"):', "for choice in ():"),
+    ),
+    (
+        "gcvit_edu/train/lock.py",
+        "test_train_lock.py",
+        ("lock-that-is-taken", "errno.EACCES, errno.EAGAIN", "errno.EACCES,"),
+        ("lock-of-no-file", "if os.fstat(descriptor).st_nlink == 0:", "if False:"),
+        ("lock-that-workers-keep", "fcntl.lockf(descriptor", "fcntl.flock(descriptor"),
+    ),
+    (
+        "gcvit_edu/train/stopping.py",
+        "test_train_lock.py",
+        ("orphans-of-torchrun", "end_with_parent(signal.SIGTERM)", "pass"),
+    ),
+    (
+        "gcvit_edu/train/samples.py",
+        "test_train_lock.py::test_workers_end_with_their_process",
+        ("orphans-of-a-run", "end_with_parent(signal.SIGKILL)", "pass"),
+    ),
+    (
+        "gcvit_edu/train/samples.py",
+        "test_train_interrupt.py",
+        ("ctrl-c-to-a-worker", "signal.signal(signal.SIGINT, signal.SIG_IGN)", "pass"),
+    ),
+    (
+        "gcvit_edu/train/stopping.py",
+        "test_train_interrupt.py",
+        ("second-ctrl-c", "if self.signal is None and self.can_save:", "if self.can_save:"),
+        ("ctrl-c-before-the-first-step", "if self.signal is None and self.can_save:", "if self.signal is None:"),
+        ("validation-broken-off", "if self.signal is not None:\n                return", "pass"),
+    ),
+    (
+        "gcvit_edu/train/run.py",
+        "test_train_metadata.py",
+        (
+            "order-of-the-metadata",
+            'header = {"__metadata__": {"format": "pt", **of}',
+            'header = {"__metadata__": {**dict.fromkeys({*of, "format"}), "format": "pt", **of}',
+        ),
+    ),
+    (
+        "gcvit_edu/train/finetune.py",
+        "test_train_metadata.py",
+        ("size-of-a-files-weights", 'weights_metadata(weights).get("image_size") or', ""),
+    ),
+    (
+        "gcvit_edu/explorer/command.py",
+        "test_train_metadata.py",
+        ("weights-against-options", "given != said[key]", "False"),
+        ("size-that-weights-say", 'image_size=said.get("image_size")', "image_size=None"),
+    ),
+    (
+        "gcvit_edu/console.py",
+        "test_console.py",
+        ("letters-that-a-terminal-lacks", 'stream.reconfigure(errors="backslashreplace")', "pass"),
+    ),
+    (
+        "gcvit_edu/files.py",
+        "test_files.py",
+        ("folder-that-cannot-be-synced", "_sync(descriptor, _NO_FSYNC_OF_FOLDERS)", "os.fsync(descriptor)"),
+        ("full-disk-of-a-folder", "if error.errno not in cannot:", "if False:"),
+        ("folder-that-cannot-be-opened", "if error.errno in _NO_FSYNC_OF_FOLDERS:", "if False:"),
     ),
 )

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import subprocess
 import sys
 import textwrap
 import time
@@ -108,6 +109,47 @@ def signal_at(
         for process in started:
             process.join(PATIENCE)
         return [process.exitcode for process in started]
+
+
+@contextmanager
+def torchrun(options: list[str], arguments: list[str], printed: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """An agent of torchrun with its workers; at the end all are gone."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--monitor-interval=0.1", *options]
+    with printed.open("wb") as file:
+        agent = subprocess.Popen(
+            [*start, "-m", "gcvit_edu.train", *arguments],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"},  # as in the examples
+            start_new_session=True,
+        )
+    try:
+        yield agent
+    finally:
+        for pid in family(agent.pid):
+            os.kill(pid, signal.SIGKILL)
+        agent.wait()
+
+
+def family(agent: int) -> list[int]:
+    """An agent that was started here, and the processes below it; each of them runs or is a zombie."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+        except OSError:  # gone meanwhile
+            continue
+    found = [agent] if agent in parents else []
+    for member in found:
+        found += [pid for pid, parent in parents.items() if parent == member]
+    return found
+
+
+def wait_for_step(step: int, out: Path, printed: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    while last_step(out) < step:
+        assert time.monotonic() < end, printed.read_text()
+        time.sleep(0.005)
 
 
 # ---------------------------------------------------------------------------------------------------- comparisons

@@ -227,10 +227,11 @@ def test_a_shard_cut_short_in_a_run_is_named_and_the_run_goes_on_from_a_good_one
     shutil.copytree(prepared, root)
     shard, close = root / "train" / "train-000002.tar", loop.close_epoch
 
-    def cut(run: Run, *others: object) -> None:
-        close(run, *others)
+    def cut(run: Run, *others: object) -> bool:
+        closed = close(run, *others)
         if run.closed == 1:
             shard.write_bytes(shard.read_bytes()[:2048])
+        return closed
 
     arguments = command(root, tmp_path / "out", f"shuffle_buffer={buffer}", "save_every=0", "eval_every=2")
     with monkeypatch.context() as patch:

@@ -28,10 +28,11 @@ from gcvit_edu.train.checkpoint import (
     versions,
     write_atomically,
 )
+from gcvit_edu.train.identity import RunIdentity, SetIdentity
 from gcvit_edu.train.run import restore_run, save_run, seed_process
 
 CPU = Place(0, 1, torch.device("cpu"))
-SAMPLES = 208
+IDENTITY = RunIdentity(SetIdentity(208), SetIdentity(61))
 
 
 def fresh(**changes: object) -> Run:
@@ -58,10 +59,10 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_checkpoint_holds_everything(tmp_path: Path) -> None:
-    save_run(trained(), tmp_path, CONFIG, SAMPLES, CPU)
-    state = load(tmp_path / "step_00000014.pt")
-    assert set(state) == {"model", "average", "optimizer", "progress", "sampler", "random", "config", "versions"}
-    assert state["sampler"] == {"samples": SAMPLES, "epoch": 1, "batch": 1}
+    save_run(trained(), tmp_path, CONFIG, IDENTITY, CPU)
+    state, new = load(tmp_path / "step_00000014.pt"), {"identity", "device", "versions"}
+    assert set(state) == {"model", "average", "optimizer", "progress", "sampler", "random", "config", *new}
+    assert state["sampler"] == {"samples": 208, "epoch": 1, "batch": 1}
     assert [group["name"] for group in state["optimizer"]["param_groups"]] == ["decay", "no_decay"]
     assert state["config"]["lr"] == CONFIG.lr
     assert state["versions"]["torch"] == torch.__version__.split("+")[0] == versions()["torch"].split("+")[0]
@@ -72,10 +73,10 @@ def test_a_checkpoint_holds_everything(tmp_path: Path) -> None:
 def test_a_restored_run_is_the_one_that_was_saved(tmp_path: Path) -> None:
     run = trained()
     run.seconds = 1000.0
-    save_run(run, tmp_path, CONFIG, SAMPLES, CPU)
+    save_run(run, tmp_path, CONFIG, IDENTITY, CPU)
     drawn = (torch.rand(3), random.random(), np.random.rand())
     other = fresh()
-    restore_run(other, tmp_path / "step_00000014.pt", CONFIG, SAMPLES, CPU)
+    restore_run(other, tmp_path / "step_00000014.pt", CONFIG, IDENTITY, CPU)
     for part in ("model", "average", "optimizer"):
         assert differing(getattr(run, part).state_dict(), getattr(other, part).state_dict()) == []
     assert (other.step, other.closed, other.best, other.loss_sum.item()) == (14, 1, 0.5, 3.5)
@@ -221,12 +222,12 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 # -------------------------------------------------------------------------------------------------------- refusals
 
 
-def refusal(tmp_path: Path, samples: int = SAMPLES, place: Place = CPU, **changes: object) -> str:
+def refusal(tmp_path: Path, own: RunIdentity = IDENTITY, place: Place = CPU, **changes: object) -> str:
     path = tmp_path / "step_00000014.pt"
     if not path.exists():
-        save_run(trained(), tmp_path, CONFIG, SAMPLES, CPU)
+        save_run(trained(), tmp_path, CONFIG, IDENTITY, CPU)
     with pytest.raises(ValueError, match=r"step_00000014\.pt") as caught:
-        restore_run(fresh(**changes), path, replace(CONFIG, **changes), samples, place)
+        restore_run(fresh(**changes), path, replace(CONFIG, **changes), own, place)
     return str(caught.value)
 
 
@@ -239,15 +240,17 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
 def test_missing_and_unknown_weights_are_named(tmp_path: Path) -> None:
     run = trained()
     run.model.stages = run.model.stages[:1]
-    save_run(run, tmp_path, CONFIG, SAMPLES, CPU)
+    save_run(run, tmp_path, CONFIG, IDENTITY, CPU)
     assert "keys are missing, such as stages.1." in refusal(tmp_path)
     run.model.extra = torch.nn.Linear(1, 1)
-    save_run(run, tmp_path, CONFIG, SAMPLES, CPU)
+    save_run(run, tmp_path, CONFIG, IDENTITY, CPU)
     assert "2 are unknown, such as extra.weight" in refusal(tmp_path)
 
 
 def test_another_config_data_set_or_number_of_processes_is_refused(tmp_path: Path) -> None:
-    message = refusal(tmp_path, samples=200, place=Place(0, 2, CPU.device), lr=0.5, epochs=7)
+    message = refusal(
+        tmp_path, own=RunIdentity(SetIdentity(200), SetIdentity(61)), place=Place(0, 2, CPU.device), lr=0.5, epochs=7
+    )
     for part in ("lr was 0.003 and is 0.5", "epochs was 6 and is 7", "processes was 1 and is 2"):
         assert part in message
     assert "training pictures was 208 and is 200" in message

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 import pytest
 
 from gcvit_edu.train import TrainConfig, changed
-from gcvit_edu.train.config import FREE_TO_CHANGE, differences
+from gcvit_edu.train.config import FREE_TO_CHANGE, differences, free_changes
 
 REFUSALS = [
     ({"epochs": 0}, "epochs=0 must be at least 1"),
@@ -82,8 +82,16 @@ def test_unknown_keys_are_refused_with_the_nearest_names(setting: str, message: 
 def test_what_a_resume_may_change() -> None:
     before = TrainConfig(betas=(0.9, 0.95))
     free = {"workers": 3, "save_every": 7, "log_every": 2, "tensorboard": True}
+    free |= {"device": "cpu", "eval_every": 2, "snapshot_epochs": (1,)}
     assert set(free) == set(FREE_TO_CHANGE)
     assert differences(asdict(before), asdict(replace(before, **free))) == []
+    assert set(free_changes(asdict(before), asdict(replace(before, **free)))) >= {
+        "workers was 0 and is 3",
+        "device was auto and is cpu",
+    }
+    assert free_changes(asdict(before), asdict(before)) == []
+    assert differences({"root": "here"}, {"data": "there"}) == []  # compared by content; and called otherwise before
+    assert free_changes({"root": "here"}, {"data": "there"}, ("data",)) == ["data was here and is there"]
     # A checkpoint may hand back lists where there were tuples.
     assert differences({**asdict(before), "betas": [0.9, 0.95]}, asdict(before)) == []
     found = differences(asdict(before), asdict(Own(betas=(0.9, 0.95), lr=1.0)))

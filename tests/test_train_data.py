@@ -1,5 +1,6 @@
 """What a run is fed: order, shares, batches, transforms, validation, and bad input."""
 
+import copy
 import io
 from collections import Counter
 from dataclasses import replace
@@ -338,9 +339,17 @@ def test_classes_must_be_the_same_in_training_and_validation(tmp_path: Path) -> 
     training, validation = (Folder(tmp_path / part) for part in ("train", "val"))
     config = replace(CONFIG, num_classes=2)
     with pytest.raises(
+        ValueError, match=r"validation set lacks 'cats'.* training set lacks 'eels'.* take out"
+    ) as caught:
+        check_samples(training, validation, config)
+    assert f"add pictures of 'cats' to {tmp_path / 'val' / 'cats'}" in str(caught.value)
+    assert f"pictures of 'eels' to {tmp_path / 'train' / 'eels'}" in str(caught.value)
+    mixed = copy.copy(training)
+    mixed.classes = training.classes[::-1]
+    with pytest.raises(
         ValueError, match="class 0 is 'cats' in the training set and 'dogs' in the validation set; give"
     ):
-        check_samples(training, validation, config)
+        check_samples(training, mixed, config)
     check_samples(training, Subset(training, [1]), config)
     check_samples(training, [(torch.zeros(3, 32, 32), 0)], config)  # does not say what its classes are
     with pytest.raises(ValueError, match="the validation set is empty"):

@@ -123,7 +123,7 @@ DATA = {
     ),
     "too few classes": (
         "class Bad(Stripes):\n    classes = ('rows', 'none')",
-        {"data": "the training set has 2 classes and the model num_classes=3"},
+        {"data": "the training set lacks 'columns', which the validation set has"},
     ),
 }
 
@@ -209,7 +209,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
 def test_a_folder_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     assert "cannot write into" in lines_of(RECIPE, tmp_path / "file" / "out")["folder"].text
-    (tmp_path / "log.jsonl").write_text("")
+    (tmp_path / "log.jsonl").write_text('{"event": "step", "step": 1}\n')
     found = lines_of(RECIPE, tmp_path)["folder"]
     assert (found.verdict, "has a run already" in found.text) == ("error", True)
     recipe = load_recipe(str(RECIPE))

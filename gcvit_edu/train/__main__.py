@@ -8,15 +8,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gcvit_edu.console import INTERRUPTED, run_command
 from gcvit_edu.train.config import TrainConfig, changed
 from gcvit_edu.train.dist import announced
 from gcvit_edu.train.epoch import NonFiniteLoss
 from gcvit_edu.train.loop import train
 from gcvit_edu.train.recipe import Recipe, load_recipe, recipe_names
+from gcvit_edu.train.stopping import end_workers
 
 BAD_INPUT, NON_FINITE, SAVED = 2, 3, 75  # 75 is "try again later" (sysexits.h): a job queue may start --resume
 EXIT_CODES = (
-    f"Exits with {BAD_INPUT} for bad input, {NON_FINITE} for a loss that is not finite, {SAVED} after SIGTERM; "
+    f"Exits with {BAD_INPUT} for bad input, {NON_FINITE} for a loss that is not finite, {SAVED} after SIGTERM, "
+    f"{INTERRUPTED} after Ctrl-C (the first one saves, the second one ends at once); "
     f"--preflight with {BAD_INPUT} where a line of its table is an error. "
     "torchrun prints this code and exits with 1."
 )
@@ -44,6 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, NON_FINITE)
     except (ValueError, OSError) as error:
         return _fail(error, BAD_INPUT)
+    except KeyboardInterrupt as stopped:
+        end_workers()
+        if announced()[0] == 0:
+            print(stopped if stopped.args else "interrupted by Ctrl-C; nothing was trained", file=sys.stderr)
+        return INTERRUPTED
     return 0 if finished else SAVED
 
 
@@ -63,4 +71,4 @@ def _fail(error: Exception, code: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -9,7 +9,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, get_args, get_origin, get_type_hints
 
 # Where a run is made, and how it is watched: these may change when it is resumed, everything else may not.
-FREE_TO_CHANGE = ("workers", "save_every", "log_every", "tensorboard")
+WATCHING = ("save_every", "log_every", "tensorboard", "eval_every", "snapshot_epochs")
+FREE_TO_CHANGE = ("device", "workers", *WATCHING)
+CONTENT = ("data", "weights")  # paths: what lies there must be the same (gcvit_edu.train.identity)
+_OLD_NAMES = {"root": "data"}  # of keys, in checkpoints that were made before
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,21 @@ def _read(text: str, hint: Any) -> Any:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What a resumed run may not change, as "lr was 0.1 and is 0.2"; the arguments are configs as dictionaries."""
-    keys = [key for key in {**before, **now} if key not in FREE_TO_CHANGE]
+    before, now = _renamed(before), _renamed(now)
+    return _changes(before, now, [key for key in {**before, **now} if key not in (*FREE_TO_CHANGE, *CONTENT)])
+
+
+def free_changes(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str] = FREE_TO_CHANGE) -> list[str]:
+    """What a resumed run has changed among some keys, which it may, in the same words."""
+    before, now = _renamed(before), _renamed(now)
+    return _changes(before, now, [key for key in keys if key in before or key in now])
+
+
+def _renamed(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {_OLD_NAMES.get(key, key): value for key, value in config.items()}
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     missing = "absent"
     return [
         f"{key} was {before.get(key, missing)} and is {now.get(key, missing)}"

@@ -10,10 +10,12 @@ import torch
 from gcvit_edu.train.checkpoint import write_atomically
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.dist import Place, buffers_of_first
+from gcvit_edu.train.identity import RunIdentity
 from gcvit_edu.train.log import Log
 from gcvit_edu.train.metrics import Scores, evaluate
 from gcvit_edu.train.run import Run, save_run, weights_as_bytes
 from gcvit_edu.train.samples import Samples, validation_batches
+from gcvit_edu.train.stopping import StopRequest
 
 CONFUSION_UP_TO = 100  # classes; ImageNet's table would be three megabytes of log for each validation
 
@@ -23,29 +25,43 @@ class NonFiniteLoss(ArithmeticError):
 
 
 def close_epoch(
-    run: Run, validation: Samples, samples: int, out: Path, log: Log, config: TrainConfig, place: Place
-) -> None:
+    run: Run,
+    validation: Samples,
+    identity: RunIdentity,
+    out: Path,
+    log: Log,
+    config: TrainConfig,
+    place: Place,
+    stop: StopRequest,
+) -> bool:
     """Validate, write the epoch's line of the log, keep weights and a checkpoint. Every process must call this.
 
     Args:
         run: after the last step of an epoch; the epoch is marked as closed.
         validation: the whole validation set.
-        samples: size of the training set.
+        identity: of the run.
         out: folder of the run.
         log: of the first process, or one that writes nothing.
         config: of the run.
         place: this process.
+        stop: whether the run is to stop; a validation is broken off then, and made again by a resumed run.
+
+    Returns:
+        Whether the epoch is closed; if not, nothing was logged or saved.
 
     Raises:
         NonFiniteLoss: if that of the validation is not; before anything is logged or saved.
         OSError: if something cannot be written.
     """
-    per_epoch = samples // config.batch_size
+    per_epoch = identity.training.pictures // config.batch_size
     epoch = run.step // per_epoch
     values: dict[str, Any] = {"epoch": epoch, "train_loss": (run.loss_sum / per_epoch).item()}
     best = False
     if epoch % config.eval_every == 0 or epoch == config.epochs:
-        for which, scores in validate(run, validation, config, place).items():
+        found_scores = validate(run, validation, config, place, stop)
+        if stop.agreed(place):
+            return False
+        for which, scores in found_scores.items():
             if not math.isfinite(scores.loss):
                 raise NonFiniteLoss(
                     f"after step {run.step}: the validation's {which}loss is {scores.loss:.4g}. Look for values that "
@@ -61,19 +77,23 @@ def close_epoch(
     run.loss_sum.zero_()
     log.write("epoch", run.step, values | {"seconds": round(run.clock(), 1)})
     log.say(in_a_line(values, config.epochs, run.clock()))
-    keep_weights(run, out, config, place, epoch)
-    save_run(run, out, config, samples, place, best=best)
+    keep_weights(run, out, config, identity, place, epoch)
+    save_run(run, out, config, identity, place, best=best)
+    return True
 
 
-def validate(run: Run, validation: Samples, config: TrainConfig, place: Place) -> dict[str, Scores]:
-    """Scores of the model, as "", and of its average, as "ema_", where there is one."""
+def validate(run: Run, validation: Samples, config: TrainConfig, place: Place, stop: StopRequest) -> dict[str, Scores]:
+    """Scores of the model, as "", and of its average, as "ema_", where there is one.
+
+    Where a process was asked to stop meanwhile, they are those of some pictures only.
+    """
     found = {}
     for which, network in {"": run.model, "ema_": run.average}.items():
         if network is not None:
             buffers_of_first(network)  # which are those that are saved
             with torch.autocast(place.device.type, torch.bfloat16, enabled=config.amp):
                 batches = validation_batches(validation, config, place)
-                found[which] = evaluate(network, batches, config.num_classes, place)
+                found[which] = evaluate(network, stop.cut(batches), config.num_classes, place)
     return found
 
 
@@ -85,7 +105,7 @@ def in_a_line(values: dict[str, Any], epochs: int, seconds: float) -> str:
     return f"{text}  {seconds:.0f} s"
 
 
-def keep_weights(run: Run, out: Path, config: TrainConfig, place: Place, epoch: int) -> None:
+def keep_weights(run: Run, out: Path, config: TrainConfig, identity: RunIdentity, place: Place, epoch: int) -> None:
     """Keep the weights of an epoch that the config names, for looking back at how they grew."""
     if place.first and epoch in config.snapshot_epochs:
-        write_atomically(out / f"epoch_{epoch:04d}.safetensors", weights_as_bytes(run.judged))
+        write_atomically(out / f"epoch_{epoch:04d}.safetensors", weights_as_bytes(run.judged, config, identity.classes))

@@ -1,8 +1,8 @@
 """The training loop: one function for a step, and a script around it."""
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,9 @@ from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.dist import Place
 from gcvit_edu.train.ema import decay_at, update_average
 from gcvit_edu.train.epoch import NonFiniteLoss, close_epoch, keep_weights
-from gcvit_edu.train.log import FILE, Log, cut_log
+from gcvit_edu.train.identity import described, identity_of, numbered, the_same_everywhere
+from gcvit_edu.train.lock import FolderLock
+from gcvit_edu.train.log import FILE, Log, cut_log, has_begun
 from gcvit_edu.train.mixing import check_pairs, mix, mixes
 from gcvit_edu.train.optim import learning_rate
 from gcvit_edu.train.recipe import Recipe
@@ -26,6 +28,7 @@ from gcvit_edu.train.run import Run, begin, restore_run, save_run, seed_process,
 from gcvit_edu.train.sampler import Parts, steps_of
 from gcvit_edu.train.samples import attribute_of, check_samples, train_batches
 from gcvit_edu.train.speed import Stopwatch, operations_per_image, peak_of
+from gcvit_edu.train.stopping import StopRequest, asked_to_stop, end_with_agent
 
 
 def train_step(
@@ -96,28 +99,21 @@ def train(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = Fals
         ValueError: for data, model, config and checkpoints that do not fit together, and a folder already in use.
         NonFiniteLoss: if the loss is infinite or not a number.
         OSError: if something cannot be written or read.
+        KeyboardInterrupt: after Ctrl-C; the first one lets the step end and saves, the second one does not.
     """
+    end_with_agent()
     config = recipe.complete(config)
     place = dist.start(config.device)
+    lock = FolderLock(out)
     try:
-        with asked_to_stop() as asked:
-            return _train(recipe, config, out, resume, place, asked)
+        with asked_to_stop() as stop:
+            return _train(recipe, config, out, resume, place, lock, stop)
     except NonFiniteLoss as error:
         last = next(iter(checkpoints(out)), "missing: none was written yet")
         raise NonFiniteLoss(f"{error}. The last good checkpoint is {last}") from error
     finally:
+        lock.release()
         dist.stop()
-
-
-@contextmanager
-def asked_to_stop() -> Iterator[list[bool]]:
-    """A list that becomes non-empty when SIGTERM arrives; the handler of before returns at the end."""
-    asked: list[bool] = []
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def refuse_used(out: Path, resume: bool) -> None:
@@ -126,14 +122,16 @@ def refuse_used(out: Path, resume: bool) -> None:
     Raises:
         ValueError: if there is a run that is not to be resumed.
     """
-    if not resume and (checkpoints(out) or (out / FILE).exists()):
+    if not resume and (checkpoints(out) or has_begun(out / FILE)):
         raise ValueError(f"{out} has a run already; go on with --resume, or choose another --out")
 
 
-def _prepare(out: Path, resume: bool) -> None:
-    """Make the folder of a run, and refuse one that is used."""
-    refuse_used(out, resume)
+def _prepare(out: Path, resume: bool, lock: FolderLock) -> list[str]:
+    """Make the folder of a run, lock it, and refuse one that is used. Returns notes."""
     out.mkdir(parents=True, exist_ok=True)
+    without_lock = lock.take()
+    refuse_used(out, resume)
+    return [without_lock] if without_lock else []
 
 
 def _to_go_on_with(out: Path, say: Callable[[str], None]) -> Path | None:
@@ -143,17 +141,27 @@ def _to_go_on_with(out: Path, say: Callable[[str], None]) -> Path | None:
     return found
 
 
-def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: Place, asked: list[bool]) -> bool:
+def _train(
+    recipe: Recipe,
+    config: TrainConfig,
+    out: Path,
+    resume: bool,
+    place: Place,
+    lock: FolderLock,
+    stop: StopRequest,
+) -> bool:
     # -------------------------------------------------------------------------------------------------- the folder
-    dist.by_first(lambda: _prepare(out, resume))
+    notes = dist.by_first(lambda: _prepare(out, resume, lock))
 
     # ------------------------------------------------------------------------------------------ data, model, optimiser
     training, validation = recipe.make_data(config)
     check_samples(training, validation, config)
-    notes = []
+    identity = the_same_everywhere(identity_of(training, validation, config))
     for which, pictures in {"training": training, "validation": validation}.items():
+        notes.append(described(pictures, which))
         skipped = attribute_of(pictures, "skipped")
         notes += [f"left out {len(skipped)} {which} pictures:", *skipped] if skipped else []
+    notes += [numbered(identity.classes)] if identity.classes else []
     samples, per_epoch = len(training), steps_of(len(training), config.batch_size)
     shares = Parts(samples, config.batch_size, config.accumulate, place.rank, place.world, config.seed)
     if mixes(config):
@@ -173,13 +181,12 @@ def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: 
     # ------------------------------------------------------------------------------------------------------- resume
     found = dist.by_first(lambda: _to_go_on_with(out, notes.append)) if resume else None
     if found:
-        made_with = restore_run(run, found, config, samples, place)
-        notes.append(f"going on from {found}, step {run.step} of {total}")
-        notes += [
-            f"{name} was {made_with[name]} and is {version}: the numbers may differ in their last digits"
-            for name, version in versions().items()
-            if made_with.get(name) != version
-        ]
+        changes = restore_run(run, found, config, identity, place)
+        notes += [f"going on from {found}, step {run.step} of {total}", *changes]
+        if run.step % per_epoch and attribute_of(training, "stream") and any("workers was" in text for text in changes):
+            notes.append(
+                "so some pictures of this epoch come twice and others not at all, as they are read in stretches"
+            )
     elif resume:
         notes.append(f"no checkpoint in {out}: starting at step 0")
     network = torch.compile(model) if config.compile else model
@@ -190,16 +197,26 @@ def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: 
 
     # -------------------------------------------------------------------------------------------------------- train
     with Log(out if place.first else None, total, done=run.step, tensorboard=config.tensorboard) as log:
+
+        def leave() -> bool:
+            save_run(run, out, config, identity, place)
+            said = f"stopped by {stop.name} after step {run.step} of {total}, which is saved; --resume goes on"
+            if stop.signal == signal.SIGINT:
+                raise KeyboardInterrupt(said)
+            log.say(said)
+            return False
+
         for note in notes:
             log.say(note)
-        start = {"config": asdict(config), "processes": place.world, "versions": versions(), "notes": notes}
-        log.write("start", run.step, start)
+        start = {"config": asdict(config), "classes": identity.classes, "processes": place.world}
+        log.write("start", run.step, {**start, "versions": versions(), "notes": notes})
+        stop.can_save = True
         if run.step == 0:
-            keep_weights(run, out, config, place, 0)
+            keep_weights(run, out, config, identity, place, 0)
         while True:
             epoch, first = divmod(run.step, per_epoch)
-            if epoch > run.closed:
-                close_epoch(run, validation, samples, out, log, config, place)
+            if epoch > run.closed and not close_epoch(run, validation, identity, out, log, config, place, stop):
+                return leave()
             if run.step == total:
                 break
             batches = train_batches(training, replace(shares, epoch=epoch, first=first), config)
@@ -221,15 +238,14 @@ def _train(recipe: Recipe, config: TrainConfig, out: Path, resume: bool, place: 
                     values = {"epoch": run.step / per_epoch, "loss": loss.item(), "lr": rate, "grad_norm": norm.item()}
                     log.write("step", run.step, values | watch.read(place))
                     log.advance(run.step, values["loss"])
-                stopping = dist.sum_over_ranks(torch.tensor(float(bool(asked)), device=place.device)) > 0
+                stopping = stop.agreed(place)
                 inside = run.step % per_epoch != 0  # at the end of an epoch, closing saves
-                if stopping or (inside and config.save_every and run.step % config.save_every == 0):
-                    save_run(run, out, config, samples, place)
                 if stopping:
-                    log.say(f"stopped by SIGTERM after step {run.step} of {total}, which is saved; --resume goes on")
-                    return False
+                    return leave()
+                if inside and config.save_every and run.step % config.save_every == 0:
+                    save_run(run, out, config, identity, place)
                 watch.skip()
         if place.first:
-            write_atomically(out / "final.safetensors", weights_as_bytes(run.judged))
+            write_atomically(out / "final.safetensors", weights_as_bytes(run.judged, config, identity.classes))
         log.say(f"done: {out / 'final.safetensors'}, best top-1 {run.best:.2%}")
     return True

@@ -1,6 +1,7 @@
 """Everything that a training step changes, which is everything that a checkpoint must hold."""
 
 import dataclasses
+import json
 import random
 import time
 from collections.abc import Callable
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gcvit_edu.train.checkpoint import fill, load, random_state, save, set_random_state, versions
-from gcvit_edu.train.config import TrainConfig, differences
+from gcvit_edu.train.config import TrainConfig, differences, free_changes
 from gcvit_edu.train.dist import Place, by_first, gather
 from gcvit_edu.train.ema import average_of
+from gcvit_edu.train.identity import RunIdentity, compared
 from gcvit_edu.train.optim import make_optimizer
 
 
@@ -74,14 +76,16 @@ def begin(make_model: Callable[[TrainConfig], nn.Module], config: TrainConfig, d
     return Run(model, average, optimizer, torch.zeros((), dtype=torch.float64, device=device))
 
 
-def save_run(run: Run, folder: Path, config: TrainConfig, samples: int, place: Place, *, best: bool = False) -> None:
+def save_run(
+    run: Run, folder: Path, config: TrainConfig, identity: RunIdentity, place: Place, *, best: bool = False
+) -> None:
     """Write a checkpoint; every process must call this, and the first one writes while the others wait.
 
     Args:
         run: what to save.
         folder: where.
         config: of the run.
-        samples: size of the training set, which the order of pictures depends on.
+        identity: of its classes and pictures; the order of pictures depends on their number.
         place: this process.
         best: whether this is the best so far.
 
@@ -89,11 +93,12 @@ def save_run(run: Run, folder: Path, config: TrainConfig, samples: int, place: P
         OSError: in every process, if it cannot be written.
     """
     everyone = gather(random_state())
-    by_first(lambda: save(folder, run.step, _state_of(run, config, samples, everyone), best=best))
+    by_first(lambda: save(folder, run.step, _state_of(run, config, identity, everyone), best=best))
 
 
-def _state_of(run: Run, config: TrainConfig, samples: int, everyone: list[dict[str, Any]]) -> dict[str, Any]:
+def _state_of(run: Run, config: TrainConfig, identity: RunIdentity, everyone: list[dict[str, Any]]) -> dict[str, Any]:
     """What a checkpoint holds."""
+    samples = identity.training.pictures
     per_epoch = samples // config.batch_size
     return {
         "model": run.model.state_dict(),
@@ -109,23 +114,30 @@ def _state_of(run: Run, config: TrainConfig, samples: int, everyone: list[dict[s
         "sampler": {"samples": samples, "epoch": run.step // per_epoch, "batch": run.step % per_epoch},
         "random": everyone,
         "config": dataclasses.asdict(config),
+        "identity": dataclasses.asdict(identity),
+        "device": run.loss_sum.device.type,
         "versions": versions(),
     }
 
 
-def restore_run(run: Run, path: Path, config: TrainConfig, samples: int, place: Place) -> dict[str, str]:
+def restore_run(run: Run, path: Path, config: TrainConfig, identity: RunIdentity, place: Place) -> list[str]:
     """Put a run where a checkpoint left it, in place.
 
     Returns:
-        The versions that the checkpoint was made with.
+        What has changed since and may change, a note each.
 
     Raises:
         ValueError: if the checkpoint is of another model, config, data set or number of processes.
     """
     state = load(path)
-    fill(run.model, state["model"], path)
-    changes = differences(state["config"], dataclasses.asdict(config))
-    changes += differences({"training pictures": state["sampler"]["samples"]}, {"training pictures": samples})
+    before, now = state["config"], dataclasses.asdict(config)
+    changes, notes = compared(state.get("identity"), identity, before, config)
+    if not changes:  # classes that differ in number say more than the shape of the head
+        fill(run.model, state["model"], path)
+    changes = differences(before, now) + changes
+    if "identity" not in state:
+        pictures = (state["sampler"]["samples"], identity.training.pictures)
+        changes += differences(*({"training pictures": number} for number in pictures))
     if len(state["random"]) != place.world:
         changes.append(
             f"processes was {len(state['random'])} and is {place.world}: each step would have the same pictures, but "
@@ -140,14 +152,38 @@ def restore_run(run: Run, path: Path, config: TrainConfig, samples: int, place: 
         setattr(run, name, value)
     run.loss_sum = run.loss_sum.to(place.device)
     set_random_state(state["random"][place.rank])
-    return state["versions"]
+    return notes + _free_notes(state, now, place)
 
 
-def weights_as_bytes(model: nn.Module) -> bytes:
-    """The model's weights as a safetensors file."""
+def _free_notes(state: dict[str, Any], now: dict[str, Any], place: Place) -> list[str]:
+    """What else is not as it was when a checkpoint was made, and what that changes."""
+    notes = free_changes(state["config"], now)
+    last_digits = "the numbers may differ in their last digits"
+    before, device = state.get("device"), place.device.type
+    notes = [f"{note}, which is the same one here" if note.startswith("device ") else note for note in notes]
+    if before not in (None, device):
+        notes.append(f"device was {before} and is {device}: it draws other random numbers, and {last_digits}")
+    return notes + [
+        f"{name} was {state['versions'][name]} and is {version}: {last_digits}"
+        for name, version in versions().items()
+        if state["versions"].get(name) != version
+    ]
+
+
+def weights_as_bytes(model: nn.Module, config: TrainConfig, classes: list[str] | None) -> bytes:
+    """The model's weights as a safetensors file, with what they are of (gcvit_edu.weights.weights_metadata)."""
     from safetensors.torch import save
 
-    return save({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()})
+    of = {"model": config.model, "image_size": str(config.image_size), "num_classes": str(config.num_classes)}
+    if classes is not None:
+        of["classes"] = json.dumps(classes)
+    file = save({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()})
+    # The library writes metadata in an order that differs from process to process, and equal runs give equal files.
+    size = int.from_bytes(file[:8], "little")
+    header = {"__metadata__": {"format": "pt", **of}, **json.loads(file[8 : 8 + size])}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + file[8 + size :]
 
 
 def seed_process(seed: int, rank: int) -> None:

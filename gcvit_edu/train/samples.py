@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader, get_worker_info
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.dist import Place
 from gcvit_edu.train.sampler import Parts, share_of
+from gcvit_edu.train.stopping import end_with_parent
 
 GRACE = 30  # seconds between the two signals of a job queue, "leave" and "now", in most of them
 
@@ -21,8 +23,10 @@ class Samples(Protocol):
 
     What is random in a sample must follow from a seed, the epoch and the index; then neither a resume nor the number
     of workers changes anything. A set that is random has a method set_epoch(epoch). It may have a list `classes`: its
-    length must be config.num_classes, and training and validation must have the same ones. A list `skipped` goes to
-    the log. What a set does not have is looked for in the one that it wraps as its `dataset`.
+    length must be config.num_classes, and training and validation must have the same ones. It may have a method
+    identity(), (name, label) of each picture in order: then a resumed run notices that a picture came, went or has
+    another label. A list `skipped` and a text `about` go to the log. What a set does not have is looked for in the one
+    that it wraps as its `dataset`.
 
     A set that is better read from front to back has a method stream(batch_size=, accumulate=, rank=, world=, first=):
     an iterable data set with the batches of one process in the epoch that was set, from the step `first` on.
@@ -60,18 +64,49 @@ def check_samples(training: Samples, validation: Samples, config: TrainConfig) -
     Raises:
         ValueError: for a wrong number of classes, classes that differ between the two sets, and no picture to validate.
     """
-    check_classes(training, config, "training")
-    check_classes(validation, config, "validation")
     ours, theirs = (attribute_of(samples, "classes") for samples in (training, validation))
     if ours is not None and theirs is not None:
+        _check_same_names(training, validation)  # before their number: to set another one would not help
         for label, (one, other) in enumerate(zip(ours, theirs, strict=True)):
             if one != other:
                 raise ValueError(
                     f"class {label} is {one!r} in the training set and {other!r} in the validation set; "
                     "give both the same classes in the same order"
                 )
+    check_classes(training, config, "training")
+    check_classes(validation, config, "validation")
     if not len(validation):
         raise ValueError("the validation set is empty; a run needs at least one picture to validate")
+
+
+def _check_same_names(training: Samples, validation: Samples) -> None:
+    """Refuse a class that only one of the sets has.
+
+    Raises:
+        ValueError: with the classes, and where their pictures would lie.
+    """
+    sets = {"training": training, "validation": validation}
+    names = {which: list(attribute_of(samples, "classes")) for which, samples in sets.items()}
+    problems, remedies = [], []
+    for which, other in (("validation", "training"), ("training", "validation")):
+        missing = [name for name in names[other] if name not in set(names[which])]
+        if missing:
+            shown = ", ".join(map(repr, missing[:3])) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+            problems.append(f"the {which} set lacks {shown}, which the {other} set has")
+            root = _root_of(sets[which])
+            remedies.append(f"pictures of {missing[0]!r} to {root / str(missing[0]) if root else f'the {which} set'}")
+    if problems:
+        raise ValueError(
+            f"{'; '.join(problems)}. Both must have the same classes: add {' and '.join(remedies)}, or take out of "
+            "each set what the other has not"
+        )
+
+
+def _root_of(samples: Samples) -> Path | None:
+    """The folder with the folders of a set's classes, where the set lies in such folders."""
+    files = attribute_of(samples, "files")
+    first = files[0][0] if files and isinstance(files[0], tuple) else None
+    return first.parent.parent if isinstance(first, Path) else None
 
 
 def train_batches(samples: Samples, parts: Parts, config: TrainConfig) -> Iterator[tuple[Tensor, Tensor]]:
@@ -118,7 +153,7 @@ def _load(config: TrainConfig, **source: Any) -> Iterator[tuple[Tensor, Tensor]]
 
 
 def _start_worker(worker: int) -> None:
-    """Workers share the processors: each may use one. And they outlive SIGTERM for a while.
+    """Workers share the processors: each may use one. And they outlive SIGTERM for a while, but not their process.
 
     A job queue sends it to all processes of a run at once, and the training process needs its workers for one more
     step before it saves. Not for ever: Python ends left-over workers by SIGTERM, too, and waits for them.
@@ -126,3 +161,5 @@ def _start_worker(worker: int) -> None:
     assert get_worker_info() is not None
     torch.set_num_threads(1)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes, too
+    end_with_parent(signal.SIGKILL)
