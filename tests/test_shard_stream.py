@@ -189,7 +189,11 @@ def test_a_killed_run_over_a_stream_ends_as_an_undisturbed_one(prepared: Path, t
     finish(command(prepared, tmp_path / "whole", *settings), tmp_path / "printed")
     arguments = command(prepared, tmp_path / "cut", *settings)
     assert signal_at(7, tmp_path / "cut", arguments, tmp_path / "printed") == [-signal.SIGKILL]
+    shutil.copytree(tmp_path / "cut", tmp_path / "other")
+    (printed,) = finish([*command(prepared, tmp_path / "other", settings[0]), "--resume"], tmp_path / "printed")
+    assert "workers was 2 and is 0\nso some pictures of this epoch come twice and others not at all" in printed
     (printed,) = finish([*arguments, "--resume"], tmp_path / "printed")
+    assert "come twice" not in printed
     step = int(re.search(r"going on from .*, step (\d+) of 10", printed)[1])
     assert 5 < step < 10  # within the second epoch
     assert differing(final_state(tmp_path / "whole"), final_state(tmp_path / "cut")) == []

@@ -41,9 +41,9 @@ def test_a_second_run_of_a_folder_is_refused_and_the_first_goes_on(
 ) -> None:
     monkeypatch.setattr(lock, "PATIENCE", 0.1)
     out = tmp_path / "out"
-    with running(command(out, ["epochs=4", "save_every=1"]), tmp_path / "printed") as (process,):
+    with running(command(out, ["epochs=12", "save_every=1"]), tmp_path / "printed") as (process,):
         wait_until_logged(3, out)
-        assert main(command(out, ["epochs=4", "save_every=1"], resume=resume)) == BAD_INPUT
+        assert main(command(out, ["epochs=12", "save_every=1"], resume=resume)) == BAD_INPUT
         said = capsys.readouterr().err
         assert f"{out} is in use: process {process.pid} on {os.uname().nodename} is training there" in said
         assert "choose another --out" in said
