@@ -24,7 +24,7 @@ from gcvit_edu.train import read_log
 from gcvit_edu.train.__main__ import BAD_INPUT, main
 from gcvit_edu.train.bad_images import readable
 from gcvit_edu.train.checkpoint import checkpoints, save
-from gcvit_edu.train.identity import identity_of, numbered
+from gcvit_edu.train.identity import identity_of, numbered_classes
 
 CLASSES = ("cats", "dogs", "eels")
 
@@ -257,6 +257,9 @@ def test_what_data_sets_tell(tmp_path: Path) -> None:
     assert digests(PairScenes(8, distance=20)) != digests(PairScenes(8, distance=24))
     labelled = Subset(folder, range(3))
     labelled.targets = [0, 1, 1]  # as torchvision's sets call their labels
+    wrong = Subset(folder, range(3))
+    wrong.targets = [0, 1, 10**12]
+    assert identity_of(wrong, wrong, CONFIG).training.sizes is None
     other = Subset(folder, range(3))
     other.targets = torch.tensor([0, 1, 2])
     assert digests(labelled) not in (digests(other), None)
@@ -293,9 +296,11 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
 
 
 def test_classes_are_numbered_in_words(finished: tuple[Path, Path]) -> None:
-    assert numbered(["1", "10", "2"]).startswith("classes: 0 = 1, 1 = 10, 2 = 2; the names are numbers, and sorted as")
-    assert numbered(["0", "1", "2"]) == "classes: 0 = 0, 1 = 1, 2 = 2"
-    assert numbered([f"n{label:03d}" for label in range(30)]) == "classes: 0 = n000, 1 = n001, ..., 29 = n029"
+    assert numbered_classes(["1", "10", "2"]).startswith(
+        "classes: 0 = 1, 1 = 10, 2 = 2; the names are numbers, and sorted as"
+    )
+    assert numbered_classes(["0", "1", "2"]) == "classes: 0 = 0, 1 = 1, 2 = 2"
+    assert numbered_classes([f"n{label:03d}" for label in range(30)]) == "classes: 0 = n000, 1 = n001, ..., 29 = n029"
     first = read_log(finished[1])[0]
     assert first["classes"] == list(CLASSES)
     assert "classes: 0 = cats, 1 = dogs, 2 = eels" in first["notes"]

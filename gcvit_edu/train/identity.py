@@ -16,6 +16,7 @@ from gcvit_edu.train.dist import gather
 from gcvit_edu.train.samples import Samples, attribute_of
 
 SHOWN = 20  # classes in a note
+MOST_CLASSES = 100_000  # that are counted; a larger label is a mistake, which the loader refuses in words
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,11 @@ def _of_set(samples: Samples) -> SetIdentity:
     sizes: dict[int, int] = {}
     for name, label in pairs:
         label = int(label)
-        found.update(b"%d %b\n" % (label, os.fsencode(name)))
+        found.update(b"%d %b\0" % (label, os.fsencode(name)))  # no file name has a zero byte
         sizes[label] = sizes.get(label, 0) + 1
-    return SetIdentity(count, [sizes.get(label, 0) for label in range(max(sizes, default=-1) + 1)], found.hexdigest())
+    most = max(sizes, default=-1)
+    listed = [sizes.get(label, 0) for label in range(most + 1)] if most < MOST_CLASSES else None
+    return SetIdentity(count, listed, found.hexdigest())
 
 
 # ------------------------------------------------------------------------------------------------------- compared
@@ -170,7 +173,8 @@ def _set_refusal(
     """What differs in one of the data sets, as far as both tell it."""
     if before is None:
         return []
-    sizes = zip_longest(before["sizes"] or [], now.sizes or [], fillvalue=0)
+    known = bool(before["sizes"] and now.sizes)
+    sizes = zip_longest(before["sizes"] if known else [], now.sizes if known else [], fillvalue=0)
     changed = [
         f"class {classes[label] if classes and label < len(classes) else label} had {was} and has {is_now}"
         for label, (was, is_now) in enumerate(sizes)
@@ -178,8 +182,7 @@ def _set_refusal(
     ]
     shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
     if before["pictures"] != now.pictures:
-        known = before["sizes"] and now.sizes
-        return [f"{which} pictures was {before['pictures']} and is {now.pictures}" + (f": {shown}" if known else "")]
+        return [f"{which} pictures was {before['pictures']} and is {now.pictures}" + (f": {shown}" if shown else "")]
     if None in (before["digest"], now.digest) or before["digest"] == now.digest:
         return []
     why = shown or "as many in each class, under other names or in another order"
@@ -197,7 +200,7 @@ def described(samples: Samples, which: str) -> str:
     return f"{which}: {about}"
 
 
-def numbered(names: Sequence[str]) -> str:
+def numbered_classes(names: Sequence[str]) -> str:
     """Which number stands for which class, in a line."""
     pairs = [f"{label} = {name}" for label, name in enumerate(names)]
     text = "classes: " + ", ".join(pairs if len(pairs) <= SHOWN else [pairs[0], pairs[1], "...", pairs[-1]])

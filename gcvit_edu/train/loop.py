@@ -18,7 +18,7 @@ from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.dist import Place
 from gcvit_edu.train.ema import decay_at, update_average
 from gcvit_edu.train.epoch import NonFiniteLoss, close_epoch, keep_weights
-from gcvit_edu.train.identity import described, identity_of, numbered, the_same_everywhere
+from gcvit_edu.train.identity import described, identity_of, numbered_classes, the_same_everywhere
 from gcvit_edu.train.lock import FolderLock
 from gcvit_edu.train.log import FILE, Log, cut_log, has_begun
 from gcvit_edu.train.mixing import check_pairs, mix, mixes
@@ -161,7 +161,7 @@ def _train(
         notes.append(described(pictures, which))
         skipped = attribute_of(pictures, "skipped")
         notes += [f"left out {len(skipped)} {which} pictures:", *skipped] if skipped else []
-    notes += [numbered(identity.classes)] if identity.classes else []
+    notes += [numbered_classes(identity.classes)] if identity.classes else []
     samples, per_epoch = len(training), steps_of(len(training), config.batch_size)
     shares = Parts(samples, config.batch_size, config.accumulate, place.rank, place.world, config.seed)
     if mixes(config):
