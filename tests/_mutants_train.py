@@ -179,6 +179,23 @@ TRAINING = (
         ("changes-of-a-resume", "if key not in FREE_TO_CHANGE", "if key in FREE_TO_CHANGE"),
     ),
     (
+        "gcvit_edu/train/recipe.py",
+        "test_train_recipe_modules.py",
+        ("folder-in-front-of-python", "sys.path.append(folder)", "sys.path.insert(0, folder)"),
+        ("recipe-of-before", "sys.modules.pop(name, None)", "pass"),
+        ("folder-of-before", "sys.path.insert(sys.path.index(before), folder)", "sys.path.append(folder)"),
+        ("any-module-of-the-name", "not path.samefile(found)", "False"),
+    ),
+    (
+        "gcvit_edu/train/recipes/scenes_nano.py",
+        "test_train_recipe_modules.py::test_the_data_sets_of_all_recipes_can_be_sent_to_other_processes",
+        (
+            "local-function-of-a-data-set",
+            "partial(with_class, validation_transform(config))",
+            "lambda *item: with_class(validation_transform(config), *item)",
+        ),
+    ),
+    (
         "gcvit_edu/train/bad_images.py",
         "test_train_data.py",
         ("pictures-kept", "if index not in bad]", "if index in bad]"),

@@ -46,7 +46,6 @@ def longer_recipe(folder: Path, code: str) -> Path:
 def _work(arguments: list[str], environment: dict[str, str], output: Path) -> None:
     os.environ.update(environment)
     torch.set_num_threads(1)
-    multiprocessing.set_start_method("fork", force=True)  # for the workers; a recipe of a test is no module to import
     with output.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
