@@ -160,6 +160,25 @@ TRAINING = (
         ("flush-of-the-log", "self.file.flush()", "pass"),
     ),
     (
+        "gcvit_edu/machine.py",
+        "test_train_log.py::test_the_memory_of_a_large_process_is_not_its_childs",
+        ("memory-of-the-parent", 'if line.startswith("VmHWM:"):', "if False:"),
+    ),
+    (
+        "gcvit_edu/train/config.py",
+        "test_train_command_line.py",
+        ("folder-of-before-its-name", "if key not in known and RENAMED.get(key) in known:", "if False:"),
+        ("checkpoint-of-the-old-name", "before = _with_new_names(before, now)", "pass"),
+        ("own-key-of-the-old-name", "key in RENAMED and key not in now", "key in RENAMED"),
+        ("folder-without-a-name", "if not folder:", "if False:"),
+    ),
+    (
+        "gcvit_edu/train/arguments.py",
+        "test_train_command_line.py",
+        ("setting-that-stands-alone", "[positional, *rest]", "[positional]"),
+        ("setting-for-a-recipe", "[positional, *rest]", "rest"),
+    ),
+    (
         "gcvit_edu/train/history.py",
         "test_train_history.py",
         ("snapshots-half-written", r'r"epoch_(\d+)\.safetensors"', r'r"epoch_(\d+)\.safetensors.*"'),

@@ -33,7 +33,12 @@ _PROCESSES.set_forkserver_preload(["_train", "torch._dynamo", "timm.data.mixup"]
 
 def command(out: Path, settings: list[str], *, resume: bool = False, recipe: Path = RECIPE) -> list[str]:
     """What follows "python -m gcvit_edu.train"."""
-    return [str(recipe), "--out", str(out), "--set", *settings, *(["--resume"] if resume else [])]
+    return [str(recipe), "--out", str(out), *with_set(settings), *(["--resume"] if resume else [])]
+
+
+def with_set(settings: list[str]) -> list[str]:
+    """Settings, each after its own --set."""
+    return [word for setting in settings for word in ("--set", setting)]
 
 
 def longer_recipe(folder: Path, code: str) -> Path:

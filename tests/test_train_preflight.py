@@ -45,7 +45,7 @@ def test_a_recipe_that_works(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_the_miniature_of_imagenet(tmp_path: Path) -> None:
     root = make_tree(tmp_path / "tree", classes=4, train=4)
     recipe = load_recipe("imagenet_xxtiny")
-    settings = [f"root={root}", "num_classes=4", "model=nano", "image_size=32", "batch_size=8", "workers=0"]
+    settings = [f"data={root}", "num_classes=4", "model=nano", "image_size=32", "batch_size=8", "workers=0"]
     lines = {line.name: line for line in preflight(recipe, changed(recipe.config, settings), tmp_path / "out")}
     assert set(verdicts(lines)) <= {"device", "memory", "loader"}
     assert "16 pictures to train on, 4 to validate, the same 4 classes" in lines["data"].text

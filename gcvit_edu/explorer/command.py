@@ -23,15 +23,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Where a GC ViT looks on a picture, as one page that opens without a network.",
         epilog=f"Exits with {BAD_INPUT} for bad input.",
     )
-    parser.add_argument("picture", type=Path)
+    parser.add_argument("picture", type=Path, nargs="?")
     parser.add_argument("--out", type=Path, required=True, metavar="PAGE.html")
     parser.add_argument("--model", default="nano", metavar="NAME", help=f"{', '.join(list_models())} (nano)")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="your own; the published ones if left out")
     parser.add_argument("--num-classes", type=int, metavar="N", help="of your own weights (1000)")
-    parser.add_argument("--classes", nargs="+", default=[], metavar="NAME", help="to show the likeliest")
+    parser.add_argument("--classes", nargs="+", default=[], metavar="NAME", help="all of them, after the picture")
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of what the network sees (the model's own)")
     parser.add_argument("--limit-kb", type=int, default=LIMIT_KB, metavar="KB", help=f"most for the page ({LIMIT_KB})")
     options = parser.parse_args(arguments)
+    if options.picture is None:
+        taken = f", of which --classes took the last, {options.classes[-1]}, for a class" if options.classes else ""
+        parser.error(f"name the picture before all options{taken}")
     try:
         if options.num_classes is not None and not options.weights:
             raise ValueError(

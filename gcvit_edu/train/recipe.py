@@ -6,7 +6,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
 
@@ -44,6 +44,27 @@ class Recipe:
 def recipe_names() -> list[str]:
     """The recipes that come with the package."""
     return sorted(path.stem for path in _FOLDER.glob("[!_]*.py"))
+
+
+def list_of_recipes() -> str:
+    """The recipes that come with the package, each with the first line of its docstring."""
+    width = max(len(name) for name in recipe_names())
+    return "\n".join(f"{name:<{width}}  {load_recipe(name).text.splitlines()[0]}" for name in recipe_names())
+
+
+def about(recipe: Recipe) -> str:
+    """A recipe's docstring and its config: what differs from the defaults, in brackets, and what is its own."""
+    usual = {field.name: field.default for field in fields(TrainConfig)}
+    lines = []
+    for field in fields(recipe.config):
+        value = getattr(recipe.config, field.name)
+        if not field.init:
+            lines.append(f"  {field.name}={value!r} follows from {field.metadata['follows from']}")
+        elif field.name not in usual:
+            lines.append(f"  {field.name}={value!r}")
+        elif value != usual[field.name]:
+            lines.append(f"  {field.name}={value!r} ({usual[field.name]!r})")
+    return "\n".join([recipe.text.strip(), "", "Its config, with the usual values in brackets:", *lines])
 
 
 def load_recipe(name: str) -> Recipe:
