@@ -75,7 +75,7 @@ TRAINING = (
         ("classes-of-both-sets", "if one != other:", "if False:"),
     ),
     (
-        "gcvit_edu/train/samples.py",
+        "gcvit_edu/train/workers.py",
         "test_train_resume.py::test_sigterm_to_all_processes_of_a_run_at_once",
         ("sigterm-to-a-worker", "lambda *_: signal.alarm(GRACE)", "signal.SIG_DFL"),
     ),

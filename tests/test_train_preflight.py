@@ -14,7 +14,18 @@ from gcvit_edu.train.__main__ import BAD_INPUT, main
 from gcvit_edu.train.preflight import Line, _pictures, _speed, as_table, checkpoint_bytes, preflight
 from gcvit_edu.train.run import begin
 
-NAMES = ["versions", "device", "folder", "data", "batch", "training pictures", "validation pictures", "model", "disk"]
+NAMES = [
+    "versions",
+    "device",
+    "folder",
+    "data",
+    "batch",
+    "workers",
+    "training pictures",
+    "validation pictures",
+    "model",
+    "disk",
+]
 NAMES += ["loader", "memory", "speed"]
 
 

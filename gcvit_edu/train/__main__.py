@@ -14,6 +14,7 @@ from gcvit_edu.train.dist import announced
 from gcvit_edu.train.epoch import NonFiniteLoss
 from gcvit_edu.train.loop import train
 from gcvit_edu.train.recipe import Recipe, about, list_of_recipes, load_recipe
+from gcvit_edu.train.workers import in_words
 
 BAD_INPUT, NON_FINITE, SAVED = 2, 3, 75  # 75 is "try again later" (sysexits.h): a job queue may start --resume
 EXIT_CODES = (
@@ -54,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         out = options.out or Path("runs") / recipe.name
         if options.preflight:
             return _preflight(recipe, config, out, options.resume)
-        finished = train(recipe, config, out, resume=options.resume)
+        with in_words(config.workers):
+            finished = train(recipe, config, out, resume=options.resume)
     except NonFiniteLoss as error:
         return _fail(error, NON_FINITE)
     except (ValueError, OSError) as error:

@@ -23,6 +23,7 @@ from gcvit_edu.train.recipe import Recipe
 from gcvit_edu.train.run import Run, begin, seed_process
 from gcvit_edu.train.sampler import Parts, steps_of
 from gcvit_edu.train.samples import Samples, attribute_of, check_samples, train_batches
+from gcvit_edu.train.workers import cores, refuse_shortage_of_files, refuse_shortage_of_shared_memory
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 LOOKED_AT = 64  # pictures of each set
@@ -72,6 +73,8 @@ def preflight(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = 
     parts = None
     if sets:
         parts = _check(lines, "batch", lambda: _batch(len(sets[0]), config, rank, world))
+        if parts:
+            _check(lines, "workers", lambda: _workers(config, parts))
         for which, samples in zip(("training", "validation"), sets, strict=True):
             _check(lines, f"{which} pictures", lambda samples=samples: _pictures(samples, config))
     if device is not None:
@@ -231,6 +234,18 @@ def _batch(samples: int, config: TrainConfig, rank: int, world: int) -> tuple[st
         check_pairs(parts.part_size)
     text = f"{config.batch_size} = {world} processes x {config.accumulate} parts x {parts.part_size} pictures"
     return OK, f"{text}; {steps:,} steps in an epoch, {steps * config.epochs:,} in all", parts
+
+
+def _workers(config: TrainConfig, parts: Parts) -> tuple[str, str, None]:
+    if not config.workers:
+        return OK, "none: each process loads its own pictures", None
+    here, image = dist.processes_of_machine(), 4 * 3 * config.image_size**2
+    refuse_shortage_of_files(config.workers)
+    refuse_shortage_of_shared_memory(config.workers, (image + 8) * parts.part_size, here)
+    text = f"{config.workers} for each of {here} processes on {cores()} cores"
+    if here * config.workers > cores():
+        return WARNING, f"{text}: they will wait for each other; lower workers", None
+    return OK, text, None
 
 
 def _loader(samples: Samples, parts: Parts, config: TrainConfig) -> tuple[str, str, Any]:
