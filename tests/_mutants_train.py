@@ -179,6 +179,16 @@ TRAINING = (
         ("setting-for-a-recipe", "[positional, *rest]", "rest"),
     ),
     (
+        "gcvit_edu/train/workers.py",
+        "test_train_workers.py",
+        ("processes-left-behind", "            _let_go(error)\n            for process", "            for process"),
+        ("limit-of-open-files", "limit < taken + need", "False"),
+        ("room-in-shared-memory", "if free < need:", "if False:"),
+        ("labels-of-a-batch", "part.share_memory_()", "pass"),
+        ("error-of-a-worker", "lines[-1] if passed_on else lines[0]", "lines[0]"),
+        ("warning-beside-the-error", '"ignore", "Got pickle error"', '"ignore", "Nothing"'),
+    ),
+    (
         "gcvit_edu/train/history.py",
         "test_train_history.py",
         ("snapshots-half-written", r'r"epoch_(\d+)\.safetensors"', r'r"epoch_(\d+)\.safetensors.*"'),
