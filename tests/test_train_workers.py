@@ -206,12 +206,11 @@ def test_preflight_knows_what_workers_need(tmp_path: Path, monkeypatch: pytest.M
         system = SimpleNamespace(f_bavail=free, f_frsize=1)
         monkeypatch.setattr(os, "statvfs", lambda path, system=system: system)
         monkeypatch.setattr(workers, "cores", lambda: 8)
-        monkeypatch.setattr("gcvit_edu.train.preflight.cores", lambda: 8)
         found = lines_of(RECIPE, tmp_path, "workers=2")["workers"]
         assert found.verdict == verdict
         assert ("--shm-size" in found.text) == (verdict == "error")
     monkeypatch.undo()
-    monkeypatch.setattr("gcvit_edu.train.preflight.cores", lambda: 1)
+    monkeypatch.setattr(workers, "cores", lambda: 1)
     found = lines_of(RECIPE, tmp_path, "workers=2")["workers"]
     assert (found.verdict, "2 for each of 1 processes on 1 cores" in found.text) == ("warning", True)
 

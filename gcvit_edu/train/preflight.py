@@ -23,7 +23,7 @@ from gcvit_edu.train.recipe import Recipe
 from gcvit_edu.train.run import Run, begin, seed_process
 from gcvit_edu.train.sampler import Parts, steps_of
 from gcvit_edu.train.samples import Samples, attribute_of, check_samples, train_batches
-from gcvit_edu.train.workers import cores, refuse_shortage_of_files, refuse_shortage_of_shared_memory
+from gcvit_edu.train.workers import check_workers
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 LOOKED_AT = 64  # pictures of each set
@@ -66,7 +66,7 @@ def preflight(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = 
     """
     config = recipe.complete(config)
     rank, world = dist.announced()
-    lines = [_versions()]
+    lines = [Line(OK, "versions", ", ".join(f"{name} {version}" for name, version in versions().items()))]
     device = _check(lines, "device", lambda: _device(config))
     _check(lines, "folder", lambda: _folder(out, resume))
     sets = _check(lines, "data", lambda: _data(recipe, config))
@@ -133,10 +133,6 @@ def _worst(lines: list[Line]) -> list[Line]:
 
 
 # ------------------------------------------------------------------------------------------- machine and folder
-
-
-def _versions() -> Line:
-    return Line(OK, "versions", ", ".join(f"{name} {version}" for name, version in versions().items()))
 
 
 def _device(config: TrainConfig) -> tuple[str, str, torch.device]:
@@ -237,15 +233,9 @@ def _batch(samples: int, config: TrainConfig, rank: int, world: int) -> tuple[st
 
 
 def _workers(config: TrainConfig, parts: Parts) -> tuple[str, str, None]:
-    if not config.workers:
-        return OK, "none: each process loads its own pictures", None
-    here, image = dist.processes_of_machine(), 4 * 3 * config.image_size**2
-    refuse_shortage_of_files(config.workers)
-    refuse_shortage_of_shared_memory(config.workers, (image + 8) * parts.part_size, here)
-    text = f"{config.workers} for each of {here} processes on {cores()} cores"
-    if here * config.workers > cores():
-        return WARNING, f"{text}: they will wait for each other; lower workers", None
-    return OK, text, None
+    batch_bytes = parts.part_size * (4 * 3 * config.image_size**2 + 8)
+    enough, text = check_workers(config.workers, batch_bytes, dist.processes_of_machine())
+    return OK if enough else WARNING, text, None
 
 
 def _loader(samples: Samples, parts: Parts, config: TrainConfig) -> tuple[str, str, Any]:

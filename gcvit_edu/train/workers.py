@@ -150,6 +150,26 @@ def share(batch: Any) -> Any:
 # --------------------------------------------------------------------------------------------------------- needs
 
 
+def check_workers(workers: int, batch_bytes: int, processes: int) -> tuple[bool, str]:
+    """Whether there are cores enough for workers, and a line that says so.
+
+    Args:
+        workers: of each process.
+        batch_bytes: of one batch of one worker.
+        processes: that train on this machine.
+
+    Raises:
+        WorkersFailed: if there are too few file handles, or too little shared memory.
+    """
+    if not workers:
+        return True, "none: each process loads its own pictures"
+    refuse_shortage_of_files(workers)
+    refuse_shortage_of_shared_memory(workers, batch_bytes, processes)
+    enough = processes * workers <= cores()
+    text = f"{workers} for each of {processes} processes on {cores()} cores"
+    return enough, text if enough else f"{text}: they will wait for each other; lower workers"
+
+
 def refuse_shortage_of_files(workers: int) -> None:
     """Refuse to start workers that would have too few file handles: their own errors are many, and come late.
 
@@ -174,12 +194,7 @@ def refuse_shortage_of_files(workers: int) -> None:
 
 
 def refuse_shortage_of_shared_memory(workers: int, batch_bytes: int, processes: int) -> None:
-    """Refuse workers whose batches could not all lie in shared memory at once.
-
-    Args:
-        workers: of each process.
-        batch_bytes: of one batch of one worker.
-        processes: that train on this machine.
+    """Refuse workers whose batches could not all lie in shared memory at once; see check_workers.
 
     Raises:
         WorkersFailed: with what there is and what is needed.
