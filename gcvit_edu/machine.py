@@ -4,12 +4,13 @@ import os
 import platform
 from pathlib import Path
 
-import timm
 import torch
 
 
 def describe_machine(device: str) -> str:
     """Hardware and versions, in one line; device is "cpu" or "cuda"."""
+    import timm  # takes seconds
+
     if device == "cuda":
         hardware = torch.cuda.get_device_name()
     else:

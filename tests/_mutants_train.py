@@ -75,7 +75,7 @@ TRAINING = (
         ("classes-of-both-sets", "if one != other:", "if False:"),
     ),
     (
-        "gcvit_edu/train/samples.py",
+        "gcvit_edu/train/workers.py",
         "test_train_resume.py::test_sigterm_to_all_processes_of_a_run_at_once",
         ("sigterm-to-a-worker", "lambda *_: signal.alarm(GRACE)", "signal.SIG_DFL"),
     ),
@@ -164,6 +164,35 @@ TRAINING = (
         ("flush-of-the-log", "self.file.flush()", "pass"),
     ),
     (
+        "gcvit_edu/machine.py",
+        "test_train_log.py::test_the_memory_of_a_large_process_is_not_its_childs",
+        ("memory-of-the-parent", 'if line.startswith("VmHWM:"):', "if False:"),
+    ),
+    (
+        "gcvit_edu/train/config.py",
+        "test_train_command_line.py",
+        ("folder-of-before-its-name", "if key not in known and RENAMED.get(key) in known:", "if False:"),
+        ("checkpoint-of-the-old-name", "before = _with_new_names(before, now)", "pass"),
+        ("own-key-of-the-old-name", "key in RENAMED and key not in now", "key in RENAMED"),
+        ("folder-without-a-name", "if not folder:", "if False:"),
+    ),
+    (
+        "gcvit_edu/train/arguments.py",
+        "test_train_command_line.py",
+        ("setting-that-stands-alone", "[positional, *rest]", "[positional]"),
+        ("setting-for-a-recipe", "[positional, *rest]", "rest"),
+    ),
+    (
+        "gcvit_edu/train/workers.py",
+        "test_train_workers.py",
+        ("processes-left-behind", "            _let_go(error)\n            for process", "            for process"),
+        ("limit-of-open-files", "limit < taken + need", "False"),
+        ("room-in-shared-memory", "if free < need:", "if False:"),
+        ("labels-of-a-batch", "part.share_memory_()", "pass"),
+        ("error-of-a-worker", "lines[-1] if passed_on else lines[0]", "lines[0]"),
+        ("warning-beside-the-error", '"ignore", "Got pickle error"', '"ignore", "Nothing"'),
+    ),
+    (
         "gcvit_edu/train/history.py",
         "test_train_history.py",
         ("snapshots-half-written", r'r"epoch_(\d+)\.safetensors"', r'r"epoch_(\d+)\.safetensors.*"'),
@@ -181,6 +210,23 @@ TRAINING = (
         "test_train_config.py",
         ("truth-as-a-number", "(hint is bool or not isinstance(value, bool))", "True"),
         ("changes-of-a-resume", "if key not in (*FREE_TO_CHANGE", "if key in (*FREE_TO_CHANGE"),
+    ),
+    (
+        "gcvit_edu/train/recipe.py",
+        "test_train_recipe_modules.py",
+        ("folder-in-front-of-python", "sys.path.append(folder)", "sys.path.insert(0, folder)"),
+        ("recipe-of-before", "sys.modules.pop(name, None)", "pass"),
+        ("folder-of-before", "sys.path.insert(sys.path.index(before), folder)", "sys.path.append(folder)"),
+        ("any-module-of-the-name", "not path.samefile(found)", "False"),
+    ),
+    (
+        "gcvit_edu/train/recipes/scenes_nano.py",
+        "test_train_recipe_modules.py::test_the_data_sets_of_all_recipes_can_be_sent_to_other_processes",
+        (
+            "local-function-of-a-data-set",
+            "partial(with_class, validation_transform(config))",
+            "lambda *item: with_class(validation_transform(config), *item)",
+        ),
     ),
     (
         "gcvit_edu/train/bad_images.py",

@@ -1,16 +1,15 @@
 """The stripes recipe, one of whose pictures cannot be read."""
 
-import runpy
-from pathlib import Path
 from typing import Any
+
+import _recipe_stripes
+from _recipe_stripes import CONFIG as CONFIG
+from _recipe_stripes import make_model as make_model
 
 from gcvit_edu.data.folder import BadImage
 
-_STRIPES = runpy.run_path(str(Path(__file__).with_name("_recipe_stripes.py")))
-CONFIG, make_model = _STRIPES["CONFIG"], _STRIPES["make_model"]
 
-
-class Spoilt(_STRIPES["Stripes"]):
+class Spoilt(_recipe_stripes.Stripes):
     """Stripes but for picture 7."""
 
     def __getitem__(self, index: int) -> Any:
@@ -20,5 +19,5 @@ class Spoilt(_STRIPES["Stripes"]):
 
 
 def make_data(config: Any) -> Any:
-    _, validation = _STRIPES["make_data"](config)
+    _, validation = _recipe_stripes.make_data(config)
     return Spoilt(208, config.image_size, config.seed), validation

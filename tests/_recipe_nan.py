@@ -1,14 +1,13 @@
 """The stripes recipe, whose pictures are not finite in the second epoch."""
 
-import runpy
-from pathlib import Path
 from typing import Any
 
-_STRIPES = runpy.run_path(str(Path(__file__).with_name("_recipe_stripes.py")))
-CONFIG, make_model = _STRIPES["CONFIG"], _STRIPES["make_model"]
+import _recipe_stripes
+from _recipe_stripes import CONFIG as CONFIG
+from _recipe_stripes import make_model as make_model
 
 
-class Spoilt(_STRIPES["Stripes"]):
+class Spoilt(_recipe_stripes.Stripes):
     """Stripes until epoch 1."""
 
     def __getitem__(self, index: int) -> Any:
@@ -17,5 +16,5 @@ class Spoilt(_STRIPES["Stripes"]):
 
 
 def make_data(config: Any) -> Any:
-    _, validation = _STRIPES["make_data"](config)
+    _, validation = _recipe_stripes.make_data(config)
     return Spoilt(208, config.image_size, config.seed), validation

@@ -1,17 +1,16 @@
 """The stripes recipe, whose second process gets SIGTERM when it asks for its first picture. Never finishes."""
 
 import os
-import runpy
 import signal
-from pathlib import Path
 from typing import Any
 
-_STRIPES = runpy.run_path(str(Path(__file__).with_name("_recipe_stripes.py")))
-CONFIG, make_model = _STRIPES["CONFIG"], _STRIPES["make_model"]
+import _recipe_stripes
+from _recipe_stripes import CONFIG as CONFIG
+from _recipe_stripes import make_model as make_model
 
 
 def make_data(config: Any) -> Any:
-    training, validation = _STRIPES["make_data"](config)
+    training, validation = _recipe_stripes.make_data(config)
     begin_epoch = training.set_epoch
 
     def terminate(epoch: int) -> None:

@@ -34,7 +34,12 @@ _PROCESSES.set_forkserver_preload(["_train", "torch._dynamo", "timm.data.mixup"]
 
 def command(out: Path, settings: list[str], *, resume: bool = False, recipe: Path = RECIPE) -> list[str]:
     """What follows "python -m gcvit_edu.train"."""
-    return [str(recipe), "--out", str(out), "--set", *settings, *(["--resume"] if resume else [])]
+    return [str(recipe), "--out", str(out), *with_set(settings), *(["--resume"] if resume else [])]
+
+
+def with_set(settings: list[str]) -> list[str]:
+    """Settings, each after its own --set."""
+    return [word for setting in settings for word in ("--set", setting)]
 
 
 def longer_recipe(folder: Path, code: str) -> Path:
@@ -47,7 +52,6 @@ def longer_recipe(folder: Path, code: str) -> Path:
 def _work(arguments: list[str], environment: dict[str, str], output: Path) -> None:
     os.environ.update(environment)
     torch.set_num_threads(1)
-    multiprocessing.set_start_method("fork", force=True)  # for the workers; a recipe of a test is no module to import
     with output.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -75,6 +75,19 @@ def test_the_options_of_the_command(picture: Path, weights: Path, tmp_path: Path
     assert sorted(re.findall(r'\["([a-e])",0\.', text)) == list("abcde")
 
 
+def test_a_picture_that_the_classes_took_is_missed_in_words(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--out", str(tmp_path / "page.html"), "--classes", "cat", "dog", str(picture)])
+    assert (
+        f"name the picture before all options, of which --classes took the last, {picture}" in capsys.readouterr().err
+    )
+    with pytest.raises(SystemExit, match="2"):
+        main(["--out", str(tmp_path / "page.html")])
+    assert "name the picture" in capsys.readouterr().err
+
+
 def test_shipped_weights_bring_the_names_of_their_classes(
     picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from _imagenet import make_tree
 from _project import BOOK, PACKAGE, read_notebook
+from _train import with_set
 
 from gcvit_edu.data.prepare import main as prepare
 
@@ -26,10 +27,10 @@ TINY = ["model=nano", "image_size=32", "batch_size=4", "device=cpu"]
 SMALLER: dict[str, list[str]] = {
     "gcvit_edu.data.prepare": [],
     "gcvit_edu.data.speed": ["--size", "32", "--rounds", "1"],
-    "gcvit_edu.train": ["--set", *SMALL],
+    "gcvit_edu.train": with_set(SMALL),
     "gcvit_edu.train.cost": [],
     "gcvit_edu.train.sick": ["--epochs", "1"],
-    "gcvit_edu.train.throughput": ["--rounds", "1", "--set", *TINY],
+    "gcvit_edu.train.throughput": ["--rounds", "1", *with_set(TINY)],
 }
 
 
@@ -89,7 +90,7 @@ def test_a_command_runs_as_printed(
     words = words_of(command, roots)
     words = words[words.index("-m") + 2 :]
     if module == "gcvit_edu.train" and words[0] != "emoji_nano":
-        words += ["--set", *batch_for(command)]
+        words += with_set(batch_for(command))
     if "--workers" in words:  # of the preparation
         words[words.index("--workers") + 1] = "2"
     if module == "gcvit_edu.data.prepare" and "--verify" not in words:
@@ -149,7 +150,7 @@ def test_what_starts_processes_starts_the_run(command: str, roots: dict[str, Pat
     assert words[:2] == ["-m", "torch.distributed.run"]
     own = words.index("gcvit_edu.train") - 1
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    smaller = ["--set", *SMALL, *batch_for(command)]
+    smaller = with_set([*SMALL, *batch_for(command)])
     if not command.startswith("torchrun"):
         launch = []
     out = tmp_path / "out"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from _imagenet import make_tree
-from _train import final_state, finish, history, last_step, signal_at
+from _train import final_state, finish, history, last_step, signal_at, with_set
 from safetensors.torch import load_file
 
 from gcvit_edu.train import Place, changed, evaluate, load_recipe
@@ -24,8 +24,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_two_epochs_by_two_processes_resumed_once_and_evaluated(tree: Path, tmp_path: Path) -> None:
     out, printed = tmp_path / "out", tmp_path / "printed"
-    settings = [f"root={tree}", *MINIATURE]
-    arguments = ["imagenet_xxtiny", "--out", str(out), "--set", *settings, "--resume"]
+    settings = [f"data={tree}", *MINIATURE]
+    arguments = ["imagenet_xxtiny", "--out", str(out), *with_set(settings), "--resume"]
     codes = signal_at(3, out, arguments, printed, processes=2)
     assert codes == [-signal.SIGKILL] * 2
     assert 3 <= last_step(out) < 10

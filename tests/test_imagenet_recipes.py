@@ -3,12 +3,14 @@
 import re
 import shlex
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from _imagenet import WNIDS, archives_of, make_tree, put_archive
+from _train import with_set
 from PIL import Image
 
 import gcvit_edu.train.recipes as ladder
@@ -63,11 +65,11 @@ def test_multiply_adds_that_were_published_otherwise_are_counted(name: str) -> N
 def test_every_command_of_the_docstrings_and_of_the_ladder_is_understood() -> None:
     texts = [load_recipe(name).text for name in (*RECIPES, "imagenette", "imagenet100")]
     lines = [line for text in texts for line in re.findall(r"gcvit_edu\.train (.+(?:\\\n.+)?)", text)]
-    lines += re.findall(r"`(\w+ --set [^`]+|emoji_nano)`", ladder.__doc__ or "")
+    lines += re.findall(r"`(\w+ --data [^`]+|emoji_nano)`", ladder.__doc__ or "")
     assert len(lines) >= len(RECIPES) + 2 + 4
     for line in lines:
         name, *options = shlex.split(line.replace("\\\n", " ").split("`")[0])
-        settings = [option for option in options if "=" in option]
+        settings = [option for before, option in pairwise(options) if before == "--set"]
         changed(load_recipe(name).config, settings)
 
 
@@ -109,7 +111,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def small(root: Path, **changes: object) -> common.ImageNetConfig:
-    numbers: dict[str, object] = {"root": str(root), "num_classes": 3, "image_size": 32, "batch_size": 8}
+    numbers: dict[str, object] = {"data": str(root), "num_classes": 3, "image_size": 32, "batch_size": 8}
     return replace(load_recipe("imagenet_xxtiny").config, **{**numbers, **changes})
 
 
@@ -233,8 +235,8 @@ def test_the_middle_of_the_picture_is_validated(tmp_path: Path) -> None:
 def test_classes_that_are_not_imagenets_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make_tree(tmp_path / "tree", classes=3)
     (root / "val" / WNIDS[2]).rename(root / "val" / f"{WNIDS[2]}x")
-    settings = [f"root={root}", "num_classes=3", "batch_size=8", "device=cpu"]
-    assert main(["imagenet_xxtiny", "--out", str(tmp_path / "out"), "--set", *settings]) == BAD_INPUT
+    settings = [f"data={root}", "num_classes=3", "batch_size=8", "device=cpu"]
+    assert main(["imagenet_xxtiny", "--out", str(tmp_path / "out"), *with_set(settings)]) == BAD_INPUT
     said = capsys.readouterr().err
     assert f"val has the class '{WNIDS[2]}x' (1 such), which is no wnid of ImageNet-1k" in said
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from _imagenet import make_tree
 from _recipe_stripes import CONFIG
-from _train import differing, final_state, finish, signal_at
+from _train import differing, final_state, finish, signal_at, with_set
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 from torchvision.transforms import v2
@@ -180,7 +180,7 @@ def command(root: Path, out: Path, *settings: str) -> list[str]:
     """Two epochs of five steps by the ImageNet command."""
     numbers = ["model=nano", "image_size=32", f"num_classes={PICTURES}", "batch_size=6", "epochs=2", "warmup_epochs=0"]
     numbers += ["lr_last=0", "lr_first=0", "base_lr=0.1", "save_every=3", "log_every=1", "device=cpu", "workers=0"]
-    return ["imagenet_xxtiny", "--out", str(out), "--set", f"root={root}", *numbers, *settings]
+    return ["imagenet_xxtiny", "--out", str(out), "--data", str(root), *with_set([*numbers, *settings])]
 
 
 def test_a_killed_run_over_a_stream_ends_as_an_undisturbed_one(prepared: Path, tmp_path: Path) -> None:

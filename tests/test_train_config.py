@@ -70,7 +70,7 @@ def test_what_looks_like_a_number_can_be_a_name() -> None:
         ("weight_deca=1", "the nearest keys are weight_decay"),
         ("label_smooth=0", "the nearest keys are label_smoothing"),
         ("zzz=1", "there are model, num_classes"),
-        ("lr", "'lr' has no value; write key=value"),
+        ("lr", "'lr' has no value; write --set key=value"),
     ],
 )
 def test_unknown_keys_are_refused_with_the_nearest_names(setting: str, message: str) -> None:

@@ -14,7 +14,18 @@ from gcvit_edu.train.__main__ import BAD_INPUT, main
 from gcvit_edu.train.preflight import Line, _pictures, _speed, as_table, checkpoint_bytes, preflight
 from gcvit_edu.train.run import begin
 
-NAMES = ["versions", "device", "folder", "data", "batch", "training pictures", "validation pictures", "model", "disk"]
+NAMES = [
+    "versions",
+    "device",
+    "folder",
+    "data",
+    "batch",
+    "workers",
+    "training pictures",
+    "validation pictures",
+    "model",
+    "disk",
+]
 NAMES += ["loader", "memory", "speed"]
 
 
@@ -45,7 +56,7 @@ def test_a_recipe_that_works(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_the_miniature_of_imagenet(tmp_path: Path) -> None:
     root = make_tree(tmp_path / "tree", classes=4, train=4)
     recipe = load_recipe("imagenet_xxtiny")
-    settings = [f"root={root}", "num_classes=4", "model=nano", "image_size=32", "batch_size=8", "workers=0"]
+    settings = [f"data={root}", "num_classes=4", "model=nano", "image_size=32", "batch_size=8", "workers=0"]
     lines = {line.name: line for line in preflight(recipe, changed(recipe.config, settings), tmp_path / "out")}
     assert set(verdicts(lines)) <= {"device", "memory", "loader"}
     assert "16 pictures to train on, 4 to validate, the same 4 classes" in lines["data"].text

@@ -69,7 +69,7 @@ def test_folder_leaves_bad_pictures_out_when_told(tmp_path: Path) -> None:
                 Image.new("RGB", (80, 70), (40 * number, 0, 0)).save(folder / f"{number}.png")
     (tmp_path / "train" / "dogs" / "1.png").write_bytes(b"spoilt")
     recipe = load_recipe("folder")
-    config = replace(recipe.config, root=str(tmp_path), num_classes=2, image_size=48, bad_images="skip")
+    config = replace(recipe.config, data=str(tmp_path), num_classes=2, image_size=48, bad_images="skip")
     training, held_out = recipe.make_data(config)
     check_classes(training, config, "training")
     assert (len(training), len(held_out)) == (5, 6)

@@ -125,13 +125,13 @@ def test_sigterm_to_all_processes_of_a_run_at_once(where: str, tmp_path: Path) -
     recipe = longer_recipe(
         tmp_path,
         f"""
-        import os, signal
+        import multiprocessing, os, signal
 
         class Terminating(Stripes):
             def __getitem__(self, index):
                 if self.epoch[0] == 0 and index == 7:
                     self.set_epoch(1)
-                    os.kill(os.getppid(), signal.SIGTERM)
+                    os.kill(multiprocessing.parent_process().pid, signal.SIGTERM)
                     os.kill(os.getpid(), signal.SIGTERM)
                 return super().__getitem__(index)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from _recipe_stripes import CONFIG, Stripes, make_model
-from _train import PATIENCE, RECIPE, command, final_state, finish, history, longer_recipe, running
+from _train import PATIENCE, RECIPE, command, final_state, finish, history, longer_recipe, running, with_set
 from safetensors.torch import load_file
 from torch import nn
 
@@ -401,7 +401,7 @@ def test_a_model_that_cannot_recompute_is_refused(tmp_path: Path, capsys: pytest
 
 def test_as_a_module(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "gcvit_edu.train", str(RECIPE), "--out", str(tmp_path), "--set", *SHORT],
+        [sys.executable, "-m", "gcvit_edu.train", str(RECIPE), "--out", str(tmp_path), *with_set(SHORT)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from _support import error_of
+from _train import with_set
 from torch import nn
 
 import gcvit_edu.train.alone as alone_module
@@ -33,7 +34,7 @@ def test_the_twin_computes_the_same() -> None:
 
 def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     settings = ["batch_size=4", "accumulate=2", "num_classes=13", "device=cpu", "ema_decay=0.9"]
-    assert main(["--rounds", "1", "--set", *settings]) == 0
+    assert main(["--rounds", "1", *with_set(settings)]) == 0
     assert Throughput(30.0, 20.0).ratio == 1.5
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == "GC ViT nano at 64 pixels, batches of 4, a whole training step"
@@ -42,7 +43,9 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_our_model_alone_leads_to_a_cost(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--alone", "--rounds", "1", "--set", "batch_size=2", "num_classes=13", "device=cpu", "amp=true"]) == 0
+    assert (
+        main(["--alone", "--rounds", "1", *with_set(["batch_size=2", "num_classes=13", "device=cpu", "amp=true"])]) == 0
+    )
     printed = capsys.readouterr().out.splitlines()
     assert re.fullmatch(
         r"nano at 64, train, eager, amp, batch 2: [\d.]+ images/s \([\d.]+ to [\d.]+\), [\d.]+ MB at most; CPU",
@@ -62,7 +65,7 @@ def test_every_mode_and_graph_is_a_line_of_json(tmp_path: Path, monkeypatch: pyt
     file = tmp_path / "speed.jsonl"
     settings = ["image_size=8", "batch_size=4", "num_classes=13", "device=cpu"]
     options = ["--modes", "train", "eval", "--compile", "--rounds", "1", "--json", str(file)]
-    assert main(["--alone", "imagenet_tiny", *options, "--set", *settings]) == 0
+    assert main(["--alone", "imagenet_tiny", *options, *with_set(settings)]) == 0
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     graphs = [(line["mode"], line["config"]["compile"]) for line in lines]
     assert graphs == [("train", False), ("train", True), ("eval", False), ("eval", True)]
@@ -121,7 +124,7 @@ def test_a_model_that_never_fits_is_a_line_and_not_the_end(
 ) -> None:
     monkeypatch.setattr(alone_module, "make_model", lambda config: Hungry(0 if config.model == "large" else 99))
     settings = ["image_size=8", "batch_size=4", "num_classes=13", "device=cpu", "amp=false"]
-    assert main(["--alone", "imagenet_large", "imagenet_tiny", "--rounds", "1", "--set", *settings]) == 2
+    assert main(["--alone", "imagenet_large", "imagenet_tiny", "--rounds", "1", *with_set(settings)]) == 2
     printed = capsys.readouterr()
     assert "failed: large at 8, train, eager: large at 8 pixels does not fit with batch_size=2: CUDA" in printed.err
     assert "set grad_checkpointing=True" in printed.err

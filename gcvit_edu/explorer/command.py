@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Where a GC ViT looks on a picture, as one page that opens without a network.",
         epilog=f"Exits with {BAD_INPUT} for bad input.",
     )
-    parser.add_argument("picture", type=Path)
+    parser.add_argument("picture", type=Path, nargs="?")
     parser.add_argument("--out", type=Path, required=True, metavar="PAGE.html")
     parser.add_argument(
         "--model", metavar="NAME", help=f"{', '.join(list_models())} (what your own weights say, or else nano)"
@@ -35,11 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--num-classes", type=int, metavar="N", help="of your own weights (what they say, or else 1000)"
     )
     parser.add_argument(
-        "--classes", nargs="+", default=[], metavar="NAME", help="to show the likeliest (what they say)"
+        "--classes", nargs="+", default=[], metavar="NAME", help="all of them, after the picture (what they say)"
     )
     parser.add_argument("--size", type=int, metavar="PIXELS", help="side of what the network sees (the model's own)")
     parser.add_argument("--limit-kb", type=int, default=LIMIT_KB, metavar="KB", help=f"most for the page ({LIMIT_KB})")
     options = parser.parse_args(arguments)
+    if options.picture is None:
+        taken = f", of which --classes took the last, {options.classes[-1]}, for a class" if options.classes else ""
+        parser.error(f"name the picture before all options{taken}")
     try:
         if options.num_classes is not None and not options.weights:
             raise ValueError(

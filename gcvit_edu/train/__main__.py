@@ -1,6 +1,6 @@
-"""python -m gcvit_edu.train RECIPE [--data DIR] [--set key=value ...] [--out DIR] [--resume | --preflight].
+"""python -m gcvit_edu.train RECIPE [--data FOLDER] [--set KEY=VALUE]... [--out DIR] [--resume | --preflight].
 
-Also under torchrun, on several GPUs or machines.
+Also under torchrun, on several GPUs or machines. --list names the recipes, --about RECIPE describes one.
 """
 
 import argparse
@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcvit_edu.console import INTERRUPTED, run_command
-from gcvit_edu.train.config import TrainConfig, changed
+from gcvit_edu.train.arguments import add_settings, parse
+from gcvit_edu.train.config import TrainConfig, changed, with_data
 from gcvit_edu.train.dist import announced
 from gcvit_edu.train.epoch import NonFiniteLoss
 from gcvit_edu.train.loop import train
-from gcvit_edu.train.recipe import Recipe, load_recipe, recipe_names
+from gcvit_edu.train.recipe import Recipe, about, list_of_recipes, load_recipe
 from gcvit_edu.train.stopping import end_workers
+from gcvit_edu.train.workers import in_words
 
 BAD_INPUT, NON_FINITE, SAVED = 2, 3, 75  # 75 is "try again later" (sysexits.h): a job queue may start --resume
 EXIT_CODES = (
@@ -25,24 +27,39 @@ EXIT_CODES = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as the command line asks, and return the exit code."""
+def command_line() -> argparse.ArgumentParser:
+    """What the command takes."""
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.train", description=__doc__, epilog=EXIT_CODES)
-    parser.add_argument("recipe", help=f"{', '.join(recipe_names())}, or the path of a recipe's .py file")
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="settings")
-    parser.add_argument("--data", metavar="FOLDER", help="short for --set data=FOLDER, where the recipe has that key")
+    parser.add_argument("recipe", nargs="?", help="a name that --list prints, or the path of a recipe's .py file")
+    parser.add_argument("--list", action="store_true", help="print the recipes, a line for each, and do no more")
+    parser.add_argument("--about", metavar="RECIPE", help="print what a recipe says of itself, and do no more")
+    add_settings(parser)
+    parser.add_argument("--data", metavar="FOLDER", help="the pictures, for a recipe that reads a folder")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (runs/RECIPE)")
     parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint in the folder")
     parser.add_argument("--preflight", action="store_true", help="check that everything works here, and train nothing")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as the command line asks, and return the exit code."""
+    parser = command_line()
+    options = parse(parser, arguments)
+    if not (options.recipe or options.list or options.about):
+        parser.error("name a recipe; --list prints those that there are")
     try:
+        if options.list or options.about:
+            print(list_of_recipes() if options.list else about(load_recipe(options.about)))
+            return 0
         recipe = load_recipe(options.recipe)
-        data = [] if options.data is None else [f"data={options.data}"]
-        config = changed(recipe.config, [*options.settings, *data])
+        config = changed(recipe.config, options.settings)
+        if options.data is not None:
+            config = with_data(config, options.data)
         out = options.out or Path("runs") / recipe.name
         if options.preflight:
             return _preflight(recipe, config, out, options.resume)
-        finished = train(recipe, config, out, resume=options.resume)
+        with in_words(config.workers):
+            finished = train(recipe, config, out, resume=options.resume)
     except NonFiniteLoss as error:
         return _fail(error, NON_FINITE)
     except (ValueError, OSError) as error:

@@ -12,7 +12,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 WATCHING = ("save_every", "log_every", "tensorboard", "eval_every", "snapshot_epochs")
 FREE_TO_CHANGE = ("device", "workers", *WATCHING)
 CONTENT = ("data", "weights")  # paths: what lies there must be the same (gcvit_edu.train.identity)
-_OLD_NAMES = {"root": "data"}  # of keys, in checkpoints that were made before
+
+RENAMED = {"root": "data"}  # keys of older recipes and checkpoints, and what they are called now
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def changed(config: TrainConfig, settings: Sequence[str]) -> TrainConfig:
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
-            raise ValueError(f"--set {setting!r} has no value; write key=value, such as lr=3e-4")
+            raise ValueError(f"--set {setting!r} has no value; write --set key=value, such as --set lr=3e-4")
         values[key.strip()] = _read(text.strip(), hints.get(key.strip()))
     return replaced(config, values)
 
@@ -184,11 +185,31 @@ def replaced(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     for key in values:
         if key in following:
             raise ValueError(f"{key} cannot be set here: it follows from {following[key]}; set those")
+        if key not in known and RENAMED.get(key) in known:
+            raise ValueError(f"{key} is now called {RENAMED[key]}; write {RENAMED[key]}={values[key]}")
         if key not in known:
             close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
             hint = f"the nearest keys are {', '.join(close)}" if close else f"there are {', '.join(known)}"
             raise ValueError(f"{type(config).__name__} has no key {key!r}; {hint}")
     return replace(config, **values)
+
+
+def with_data(config: TrainConfig, folder: str) -> TrainConfig:
+    """The config of a recipe that reads a folder, with its folder.
+
+    Raises:
+        ValueError: if the recipe reads none, or the folder has no name.
+    """
+    if not folder:
+        raise ValueError("--data names no folder; write --data FOLDER")
+    known = [field.name for field in fields(config)]
+    if "data" not in known:
+        old = next((key for key in known if RENAMED.get(key) == "data"), None)
+        remedy = (
+            f"its key is called {old}; write --set {old}={folder}" if old else "it reads no folder; leave --data out"
+        )
+        raise ValueError(f"--data {folder} does not fit this recipe: {remedy}")
+    return replace(config, data=folder)
 
 
 def _read(text: str, hint: Any) -> Any:
@@ -201,18 +222,14 @@ def _read(text: str, hint: Any) -> Any:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What a resumed run may not change, as "lr was 0.1 and is 0.2"; the arguments are configs as dictionaries."""
-    before, now = _renamed(before), _renamed(now)
+    before = _with_new_names(before, now)
     return _changes(before, now, [key for key in {**before, **now} if key not in (*FREE_TO_CHANGE, *CONTENT)])
 
 
 def free_changes(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str] = FREE_TO_CHANGE) -> list[str]:
     """What a resumed run has changed among some keys, which it may, in the same words."""
-    before, now = _renamed(before), _renamed(now)
+    before = _with_new_names(before, now)
     return _changes(before, now, [key for key in keys if key in before or key in now])
-
-
-def _renamed(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {_OLD_NAMES.get(key, key): value for key, value in config.items()}
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
@@ -222,6 +239,11 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[s
         for key in keys
         if _plain(before.get(key, missing)) != _plain(now.get(key, missing))
     ]
+
+
+def _with_new_names(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """A checkpoint's config with its keys as they are called now; a recipe's own key of an old name stays."""
+    return {RENAMED[key] if key in RENAMED and key not in now else key: value for key, value in before.items()}
 
 
 def _plain(value: Any) -> Any:

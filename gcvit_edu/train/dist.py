@@ -55,6 +55,11 @@ def announced() -> tuple[int, int]:
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
+def processes_of_machine() -> int:
+    """How many processes train on this machine, as torchrun says; one without it."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+
+
 def start(device: str) -> Place:
     """Join the processes that torchrun started, or stand alone where it did not.
 

@@ -23,6 +23,7 @@ from gcvit_edu.train.recipe import Recipe
 from gcvit_edu.train.run import Run, begin, seed_process
 from gcvit_edu.train.sampler import Parts, steps_of
 from gcvit_edu.train.samples import Samples, attribute_of, check_samples, train_batches
+from gcvit_edu.train.workers import check_workers
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 LOOKED_AT = 64  # pictures of each set
@@ -65,13 +66,15 @@ def preflight(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = 
     """
     config = recipe.complete(config)
     rank, world = dist.announced()
-    lines = [_versions()]
+    lines = [Line(OK, "versions", ", ".join(f"{name} {version}" for name, version in versions().items()))]
     device = _check(lines, "device", lambda: _device(config))
     _check(lines, "folder", lambda: _folder(out, resume))
     sets = _check(lines, "data", lambda: _data(recipe, config))
     parts = None
     if sets:
         parts = _check(lines, "batch", lambda: _batch(len(sets[0]), config, rank, world))
+        if parts:
+            _check(lines, "workers", lambda: _workers(config, parts))
         for which, samples in zip(("training", "validation"), sets, strict=True):
             _check(lines, f"{which} pictures", lambda samples=samples: _pictures(samples, config))
     if device is not None:
@@ -130,10 +133,6 @@ def _worst(lines: list[Line]) -> list[Line]:
 
 
 # ------------------------------------------------------------------------------------------- machine and folder
-
-
-def _versions() -> Line:
-    return Line(OK, "versions", ", ".join(f"{name} {version}" for name, version in versions().items()))
 
 
 def _device(config: TrainConfig) -> tuple[str, str, torch.device]:
@@ -231,6 +230,12 @@ def _batch(samples: int, config: TrainConfig, rank: int, world: int) -> tuple[st
         check_pairs(parts.part_size)
     text = f"{config.batch_size} = {world} processes x {config.accumulate} parts x {parts.part_size} pictures"
     return OK, f"{text}; {steps:,} steps in an epoch, {steps * config.epochs:,} in all", parts
+
+
+def _workers(config: TrainConfig, parts: Parts) -> tuple[str, str, None]:
+    batch_bytes = parts.part_size * (4 * 3 * config.image_size**2 + 8)
+    enough, text = check_workers(config.workers, batch_bytes, dist.processes_of_machine())
+    return OK if enough else WARNING, text, None
 
 
 def _loader(samples: Samples, parts: Parts, config: TrainConfig) -> tuple[str, str, Any]:

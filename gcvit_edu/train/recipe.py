@@ -1,10 +1,12 @@
 """A recipe: a Python file with a config, a model and data; its docstring says what to expect."""
 
 import difflib
+import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
 
@@ -44,17 +46,41 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("[!_]*.py"))
 
 
+def list_of_recipes() -> str:
+    """The recipes that come with the package, each with the first line of its docstring."""
+    width = max(len(name) for name in recipe_names())
+    return "\n".join(f"{name:<{width}}  {load_recipe(name).text.splitlines()[0]}" for name in recipe_names())
+
+
+def about(recipe: Recipe) -> str:
+    """A recipe's docstring and its config: what differs from the defaults, in brackets, and what is its own."""
+    usual = {field.name: field.default for field in fields(TrainConfig)}
+    lines = []
+    for field in fields(recipe.config):
+        value = getattr(recipe.config, field.name)
+        if not field.init:
+            lines.append(f"  {field.name}={value!r} follows from {field.metadata['follows from']}")
+        elif field.name not in usual:
+            lines.append(f"  {field.name}={value!r}")
+        elif value != usual[field.name]:
+            lines.append(f"  {field.name}={value!r} ({usual[field.name]!r})")
+    return "\n".join([recipe.text.strip(), "", "Its config, with the usual values in brackets:", *lines])
+
+
 def load_recipe(name: str) -> Recipe:
     """A recipe by its name, or by the path of its file.
 
+    It is imported as a module, so that processes which load pictures can import it, too, however Python starts them:
+    a recipe of the package by its place there, a file by its name, its folder having been added to sys.path.
+
     Raises:
-        ValueError: if there is no such recipe, or it lacks a part.
+        ValueError: if there is no such recipe, it lacks a part, or its file has the name of another module.
     """
     path = Path(name) if name.endswith(".py") else _FOLDER / f"{name}.py"
     if not path.is_file():
         near = difflib.get_close_matches(name, recipe_names(), n=3, cutoff=0.4) or recipe_names()
         raise ValueError(f"no recipe is called {name!r}; there are {', '.join(near)}, or give the path of a .py file")
-    module = _run(path)
+    module = _imported(path)
     missing = [part for part in _PARTS if not hasattr(module, part)]
     if missing or not module.__doc__:
         raise ValueError(
@@ -64,14 +90,49 @@ def load_recipe(name: str) -> Recipe:
     return Recipe(path.stem, module.__doc__, module.CONFIG, module.make_model, module.make_data, **optional)
 
 
-def _run(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"gcvit_edu_recipe_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there for the types of a config
-    spec.loader.exec_module(module)
+_IMPORTED: dict[str, tuple[Path, bytes]] = {}  # file and text of each module that was imported by its path
+
+
+def _imported(path: Path) -> ModuleType:
+    """The module of a recipe's file, imported again where the file changed.
+
+    Raises:
+        ValueError: if Python finds another module under the file's name.
+    """
+    path = Path(os.path.abspath(path))  # resolve() would follow links, to a file of another name
+    if path.parent == _FOLDER:
+        return importlib.import_module(f"gcvit_edu.train.recipes.{path.stem}")
+    name, text = path.stem, path.read_bytes()
+    if "." in name:
+        raise ValueError(f"{path} cannot be imported, as its name has a dot before .py; rename the file")
+    earlier, earlier_text = _IMPORTED.get(name, (path, text))
+    if (earlier, earlier_text) != (path, text):
+        sys.modules.pop(name, None)
+    _make_findable(str(path.parent), before=str(earlier.parent))
+    if name in sys.modules:
+        found = getattr(sys.modules[name], "__file__", None)
+    else:
+        spec = importlib.util.find_spec(name)
+        found = spec.origin if spec else None
+    if found is None or not os.path.exists(found) or not path.samefile(found):
+        raise ValueError(f"{path} has the name of a module that Python has already, {found or name}; rename the file")
+    module = importlib.import_module(name)
+    _IMPORTED[name] = path, text
     return module
+
+
+def _make_findable(folder: str, before: str) -> None:
+    """Put a recipe's folder on sys.path, which every process of a data loader gets.
+
+    At its end: a file random.py beside a recipe must not hide Python's own. But before the folder of an earlier recipe
+    of the same name.
+    """
+    importlib.invalidate_caches()  # the file may be newer than what Python knows of its folder
+    if folder not in sys.path:
+        sys.path.append(folder)
+    if before in sys.path and sys.path.index(before) < sys.path.index(folder):
+        sys.path.remove(folder)
+        sys.path.insert(sys.path.index(before), folder)
 
 
 def make_model(config: TrainConfig) -> nn.Module:

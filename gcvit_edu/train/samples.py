@@ -1,20 +1,17 @@
 """What the loop asks of a data set, and the batches it makes of one."""
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data import DataLoader
 
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.dist import Place
 from gcvit_edu.train.sampler import Parts, share_of
-from gcvit_edu.train.stopping import end_with_parent
-
-GRACE = 30  # seconds between the two signals of a job queue, "leave" and "now", in most of them
+from gcvit_edu.train.workers import batches_of, collate, share, start_worker
 
 
 @runtime_checkable
@@ -139,10 +136,11 @@ def _load(config: TrainConfig, **source: Any) -> Iterator[tuple[Tensor, Tensor]]
         **source,
         num_workers=config.workers,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_start_worker,
+        collate_fn=share if "batch_size" in source else collate,
+        worker_init_fn=start_worker,
         generator=torch.Generator(),  # its own: making an iterator must not advance the model's
     )
-    for images, labels in loader:
+    for images, labels in batches_of(loader):
         wrong = labels[(labels < 0) | (labels >= config.num_classes)]
         if len(wrong):
             raise ValueError(
@@ -150,16 +148,3 @@ def _load(config: TrainConfig, **source: Any) -> Iterator[tuple[Tensor, Tensor]]
                 f"allows 0 to {config.num_classes - 1}; correct the labels or num_classes"
             )
         yield images, labels
-
-
-def _start_worker(worker: int) -> None:
-    """Workers share the processors: each may use one. And they outlive SIGTERM for a while, but not their process.
-
-    A job queue sends it to all processes of a run at once, and the training process needs its workers for one more
-    step before it saves. Not for ever: Python ends left-over workers by SIGTERM, too, and waits for them.
-    """
-    assert get_worker_info() is not None
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes, too
-    end_with_parent(signal.SIGKILL)

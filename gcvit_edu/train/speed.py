@@ -1,19 +1,14 @@
 """How fast a run is and where its time goes."""
 
 import re
-import sys
 import time
 from dataclasses import dataclass
-
-try:
-    import resource
-except ImportError:  # Windows does not tell a process its peak memory
-    resource = None
 
 import torch
 from torch import nn
 
 from gcvit_edu.counting import count
+from gcvit_edu.machine import peak_memory
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.dist import Place
 
@@ -41,10 +36,8 @@ def memory_mb(device: torch.device) -> float | None:
     """Most memory in use so far, in MB: of the GPU, or of this process; None where the system does not say."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-    if resource is None:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+    peak = peak_memory()
+    return None if peak is None else round(peak / 2**20, 1)
 
 
 @dataclass

@@ -16,6 +16,7 @@ from torch import nn
 
 from gcvit_edu.train import dist
 from gcvit_edu.train.alone import MODES, alone, random_parts
+from gcvit_edu.train.arguments import add_settings, parse
 from gcvit_edu.train.config import TrainConfig, changed, replaced
 from gcvit_edu.train.loop import train_step
 from gcvit_edu.train.recipe import load_recipe, make_model
@@ -110,7 +111,7 @@ def configs_of(recipes: Sequence[str], settings: Sequence[str]) -> list[TrainCon
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what the command line asks for, print it, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.train.throughput", description=__doc__, epilog=EXAMPLE)
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="settings")
+    add_settings(parser)
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="timed steps of each model, or block (7)")
     parser.add_argument(
         "--alone", nargs="*", metavar="RECIPE", help="our model only, with the config of recipes, in batches that fit"
@@ -118,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--modes", nargs="+", choices=MODES, default=["train"], help="alone only: train, eval or both")
     parser.add_argument("--compile", action="store_true", help="alone only: each with torch.compile as well")
     parser.add_argument("--json", type=Path, metavar="FILE", help="alone only: append a line there for each result")
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments)
     try:
         if options.rounds < 1:
             raise ValueError(f"--rounds {options.rounds} must be at least 1")

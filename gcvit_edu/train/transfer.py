@@ -2,7 +2,7 @@
 
 The weights come from two vendors' drawings of the training emoji:
 
-    python -m gcvit_edu.train emoji_nano --set 'vendors=["google","twitter"]' epochs=100 --out RUN
+    python -m gcvit_edu.train emoji_nano --set 'vendors=["google","twitter"]' --set epochs=100 --out RUN
     python -m gcvit_edu.train.transfer --weights RUN/final.safetensors --out FILE
 
 They are adapted to Fluent's drawings of the training emoji, and judged on the held-out emoji, which nobody's drawing

@@ -5,10 +5,10 @@ A ladder, from minutes on a laptop to days on a cluster. Climb it in this order:
 | rung | command, after `python -m gcvit_edu.train` | hardware | accept |
 |---|---|---|---|
 | emoji | `emoji_nano` | a CPU | its docstring says |
-| Imagenette | `imagenette --set root=imagenette2` | one GPU, hours | within 1.5 points of your own other seed |
-| ImageNet-100 | `imagenet100 --set root=IMAGENET100` | one GPU, a day or less | within 1.8 points of it |
-| 30 epochs | `imagenet_xxtiny --set root=IMAGENET epochs=30 warmup_epochs=2` | GPUs | within 1 point of it |
-| 300 epochs | `imagenet_xxtiny --set root=IMAGENET` | GPUs | the paper's figure, less 0.5 points |
+| Imagenette | `imagenette --data imagenette2` | one GPU, hours | within 1.5 points of your own other seed |
+| ImageNet-100 | `imagenet100 --data IMAGENET100` | one GPU, a day or less | within 1.8 points of it |
+| 30 epochs | `imagenet_xxtiny --data IMAGENET --set epochs=30 --set warmup_epochs=2` | GPUs | within 1 point of it |
+| 300 epochs | `imagenet_xxtiny --data IMAGENET` | GPUs | the paper's figure, less 0.5 points |
 
 The times are guesses, none was measured here: `python -m gcvit_edu.train.cost` has estimates and says how they are
 made. The tolerances are ours: three standard errors of the accuracy from so many pictures, and for ImageNet, where

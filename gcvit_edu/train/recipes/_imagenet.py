@@ -62,7 +62,7 @@ class ImageNetConfig(TrainConfig):
     Args:
         lr: follows from base_lr and batch_size.
         base_lr: peak learning rate for a batch of 1024 pictures.
-        root: folder with train/<wnid>/ and val/<wnid>/ (a wnid is WordNet's number of a class, as n01440764), with
+        data: folder with train/<wnid>/ and val/<wnid>/ (a wnid is WordNet's number of a class, as n01440764), with
             the official archives, or with shards, which are quickest; whichever is there.
         shuffle_buffer: 0 reads each picture where it lies, in the same order however the work is shared. More reads
             shards from front to back, for disks that are slow at random places, and mixes so many pictures at a time.
@@ -76,7 +76,7 @@ class ImageNetConfig(TrainConfig):
 
     lr: float = field(init=False, default=0.0, metadata={"follows from": "base_lr and batch_size"})
     base_lr: float = 1e-3
-    root: str = "imagenet"
+    data: str = "imagenet"
     shuffle_buffer: int = 0
     auto_augment: str = "rand-m9-mstd0.5-inc1"
     crop_ratio: float = 0.875
@@ -87,6 +87,7 @@ class ImageNetConfig(TrainConfig):
         self._require("batch_size", isinstance(self.batch_size, int), "be a whole number")
         object.__setattr__(self, "lr", self.base_lr * self.batch_size / BATCH)
         super().__post_init__()
+        self._require("data", bool(self.data), "name a folder")
         self._require("shuffle_buffer", self.shuffle_buffer >= 0, "not be negative")
         skips = self.shuffle_buffer > 0 and self.bad_images == "skip"
         self._require("bad_images", not skips, "be 'raise' with shuffle_buffer; leave pictures out when making shards")
@@ -141,7 +142,7 @@ def samples_of(config: ImageNetConfig, split: str, transform: nn.Module) -> Samp
     Raises:
         ValueError: if there are none, or their classes are not config.num_classes of ImageNet's in its order.
     """
-    pictures = open_pictures(config.root, split, classes=config.num_classes)
+    pictures = open_pictures(config.data, split, classes=config.num_classes)
     if config.shuffle_buffer:
         from gcvit_edu.data.stream import Streamed  # brings webdataset
 

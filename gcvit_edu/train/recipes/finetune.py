@@ -1,7 +1,7 @@
 """A GC ViT that was trained before, fine-tuned on your own pictures: one folder for each class.
 
     python -m gcvit_edu.train finetune --data PICTURES
-    python -m gcvit_edu.train finetune --data PICTURES --set weights=tiny layers=head lr=3e-3
+    python -m gcvit_edu.train finetune --data PICTURES --set weights=tiny --set layers=head --set lr=3e-3
 
 PICTURES has train/ and val/ with the folders of the classes, or those folders themselves; then one picture in five
 is held out for validation. The first command starts from the shipped nano, which knows drawings of emoji only; the

@@ -1,6 +1,6 @@
-"""Any GC ViT on your own pictures: root/train/<class>/ and root/val/<class>/.
+"""Any GC ViT on your own pictures: data/train/<class>/ and data/val/<class>/.
 
-    python -m gcvit_edu.train folder --set root=PICTURES num_classes=5 model=xxtiny image_size=224
+    python -m gcvit_edu.train folder --data PICTURES --set num_classes=5 --set model=xxtiny --set image_size=224
 
 Expected accuracy, time and hardware: those of your pictures and your machine.
 """
@@ -19,21 +19,28 @@ class FolderConfig(TrainConfig):
     """A run on pictures in folders.
 
     Args:
-        root: folder with train/<class>/ and val/<class>/.
+        data: folder with train/<class>/ and val/<class>/.
+
+    Raises:
+        ValueError: for a value of the wrong type or out of its range.
     """
 
-    root: str = "pictures"
+    data: str = "pictures"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("data", bool(self.data), "name a folder")
 
 
 CONFIG = FolderConfig(mixup=0.8, cutmix=1.0, randaugment_ops=2, erasing=0.25, ema_decay=0.998)
 
 
 def make_data(config: FolderConfig) -> tuple[Samples, Samples]:
-    """The pictures of root/train, augmented, and those of root/val."""
+    """The pictures of data/train, augmented, and those of data/val."""
     from gcvit_edu.data.augment import Augmented
     from gcvit_edu.data.folder import Folder
 
-    training, validation = (readable(Folder(f"{config.root}/{part}"), config.bad_images) for part in ("train", "val"))
+    training, validation = (readable(Folder(f"{config.data}/{part}"), config.bad_images) for part in ("train", "val"))
     return (
         Augmented(training, train_transform(config), seed=config.seed),
         Augmented(validation, validation_transform(config), seed=config.seed),

@@ -1,6 +1,6 @@
 """GC ViT-XXT on a hundred classes of ImageNet, about 127,000 pictures to train on and 5,000 to validate: one GPU.
 
-    python -m gcvit_edu.train imagenet100 --set root=IMAGENET100 --out runs/imagenet100
+    python -m gcvit_edu.train imagenet100 --data IMAGENET100 --out runs/imagenet100
 
 Make the folder of links to a hundred classes of ImageNet, in train/ and val/. Papers choose other hundreds, at random
 or not, so a figure counts beside figures of the same classes only. All is as for ImageNet but the batch, 256, whose
@@ -22,7 +22,7 @@ CONFIG = replace(
     COMMON,
     model="xxtiny",
     num_classes=100,
-    root="imagenet100",
+    data="imagenet100",
     epochs=100,
     warmup_epochs=5.0,
     batch_size=256,

@@ -1,6 +1,6 @@
 """GC ViT-B on ImageNet-1k at 224 pixels: 90 million parameters, 14.8 billion multiply-adds.
 
-    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_base --set root=IMAGENET --out runs/base
+    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_base --data IMAGENET --out runs/base
 
 Paper: 85.0 % top-1, drop path 0.5.
 The repository's text gives 85.9 % as well; its table has 85.0 %.

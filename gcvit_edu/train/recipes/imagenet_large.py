@@ -1,6 +1,6 @@
 """GC ViT-L on ImageNet-1k at 224 pixels: 201 million parameters, 32.6 billion multiply-adds.
 
-    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_large --set root=IMAGENET --out runs/large
+    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_large --data IMAGENET --out runs/large
 
 Paper: 85.7 % top-1, drop path 0.5.
 Released: batch 1024 (32 GPUs with 32 each), peak rate 5e-3, in the first configs 1e-3.

@@ -1,7 +1,7 @@
 """GC ViT-L fine-tuned on ImageNet-1k at 384 pixels, windows 12, 12, 24, 12, from weights trained at 224.
 
     torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_large_384 --out runs/large_384 \
-        --set root=IMAGENET weights=runs/large/final.safetensors
+        --data IMAGENET --set weights=runs/large/final.safetensors
 
 Paper: 87.4 % top-1, pre-trained on ImageNet-21k, drop path 0.1, 120.4 billion multiply-adds; a counter finds 103.94.
 Released: peak rate 1e-3.

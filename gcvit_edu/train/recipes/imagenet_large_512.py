@@ -1,7 +1,7 @@
 """GC ViT-L fine-tuned on ImageNet-1k at 512 pixels, windows 16, 16, 32, 16, from weights trained at 224.
 
     torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_large_512 --out runs/large_512 \
-        --set root=IMAGENET weights=runs/large/final.safetensors
+        --data IMAGENET --set weights=runs/large/final.safetensors
 
 Paper: 87.6 % top-1, pre-trained on ImageNet-21k, drop path 0.1, 245.0 billion multiply-adds; a counter finds 202.14.
 Released: no more is known here.

@@ -1,6 +1,6 @@
 """GC ViT-S on ImageNet-1k at 224 pixels: 51 million parameters, 8.5 billion multiply-adds.
 
-    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_small --set root=IMAGENET --out runs/small
+    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_small --data IMAGENET --out runs/small
 
 Paper: 84.3 % top-1, drop path 0.3.
 Released: batch 1024 (32 GPUs with 32 each), peak rate 5e-3, in the first configs 1e-3.

@@ -2,7 +2,7 @@
 
 The multiply-adds are those published; a counter finds 11.54 billion, not 10.7.
 
-    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_small2 --set root=IMAGENET --out runs/small2
+    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_small2 --data IMAGENET --out runs/small2
 
 Paper: 84.8 % top-1, drop path 0.35.
 Released: batch 1024 (32 GPUs with 32 each), peak rate 5e-3, in the first configs 1e-3.

@@ -1,6 +1,6 @@
 """GC ViT-T on ImageNet-1k at 224 pixels: 28 million parameters, 4.7 billion multiply-adds.
 
-    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_tiny --set root=IMAGENET --out runs/tiny
+    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_tiny --data IMAGENET --out runs/tiny
 
 Paper: 83.5 % top-1, drop path 0.2.
 Released: batch 4096 (32 GPUs with 128 each), peak rate 5e-3, in the first configs 1e-3.

@@ -2,7 +2,7 @@
 
 The multiply-adds are those published; a counter finds 6.18 billion, not 5.5.
 
-    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_tiny2 --set root=IMAGENET --out runs/tiny2
+    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_tiny2 --data IMAGENET --out runs/tiny2
 
 Paper: 83.7 % top-1, drop path 0.25.
 Released: batch 4096 (32 GPUs with 128 each), peak rate 5e-3, in the first configs 1e-3.

@@ -2,7 +2,7 @@
 
 The multiply-adds are those published; a counter finds 2.91 billion, not 2.6.
 
-    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_xtiny --set root=IMAGENET --out runs/xtiny
+    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_xtiny --data IMAGENET --out runs/xtiny
 
 Paper: 82.0 % top-1, drop path 0.2.
 Released: batch 4096 (32 GPUs with 128 each), peak rate 5e-3, in the first configs 1e-3.

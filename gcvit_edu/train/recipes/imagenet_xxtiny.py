@@ -1,6 +1,6 @@
 """GC ViT-XXT on ImageNet-1k at 224 pixels: 12 million parameters, 2.1 billion multiply-adds.
 
-    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_xxtiny --set root=IMAGENET --out runs/xxtiny
+    torchrun --nproc-per-node 8 -m gcvit_edu.train imagenet_xxtiny --data IMAGENET --out runs/xxtiny
 
 Paper: 79.9 % top-1, drop path 0.2.
 Released: batch 4096 (32 GPUs with 128 each), peak rate 5e-3, in the first configs 1e-3.

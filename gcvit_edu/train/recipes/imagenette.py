@@ -1,6 +1,6 @@
 """GC ViT-XXT on Imagenette, ten easy classes of ImageNet (9,469 pictures to train on, 3,925 to validate): one GPU.
 
-    python -m gcvit_edu.train imagenette --set root=imagenette2 --out runs/imagenette
+    python -m gcvit_edu.train imagenette --data imagenette2 --out runs/imagenette
 
 The data are fast.ai's (github.com/fastai/imagenette), with ImageNet's layout and its terms: not for commerce.
 Nothing is published for GC ViT here. All is as for ImageNet but the batch, 128, whose rate is 1.25e-4, 100 epochs,
@@ -22,7 +22,7 @@ CONFIG = replace(
     COMMON,
     model="xxtiny",
     num_classes=10,
-    root="imagenette2",
+    data="imagenette2",
     epochs=100,
     warmup_epochs=5.0,
     batch_size=128,

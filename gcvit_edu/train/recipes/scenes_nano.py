@@ -7,9 +7,10 @@ Expected time: 53 minutes, measured with one CPU thread (OMP_NUM_THREADS=1) besi
 Hardware: one CPU core.
 """
 
+from functools import partial
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from gcvit_edu.train.config import TrainConfig
@@ -48,13 +49,13 @@ def make_data(config: TrainConfig) -> tuple[Samples, Samples]:
     from gcvit_edu.data.augment import Augmented, OnScene
 
     train = v2.Compose([OnScene(config.image_size, SIDES), train_transform(config)])
-    validate = validation_transform(config)
-
-    def with_class(image: Tensor, target: dict[str, Any]) -> tuple[Tensor, int]:
-        return validate(image), int(target["labels"][0])
-
     held_out = Scenes(SCENES, split="test", most=1, size=config.image_size, sides=SIDES)
     return (
         Augmented(Emoji("train"), train, seed=config.seed),
-        Augmented(held_out, with_class, seed=config.seed),
+        Augmented(held_out, partial(with_class, validation_transform(config)), seed=config.seed),
     )
+
+
+def with_class(transform: nn.Module, image: Tensor, target: dict[str, Any]) -> tuple[Tensor, int]:
+    """A scene as training's loop takes it: the picture and the class of its only emoji."""
+    return transform(image), int(target["labels"][0])
