@@ -37,7 +37,6 @@ TRAINING = (
             '0.0 if config.layers == "head" else config.drop_path_rate',
             "config.drop_path_rate",
         ),
-        ("folder-that-is-parted-already", "if all(part.is_dir() for part in parts):", "if False:"),
         ("pictures-that-are-spoilt", "readable(pictures, config.bad_images)", "pictures"),
     ),
     (
@@ -48,7 +47,7 @@ TRAINING = (
     (
         "gcvit_edu/data/folder.py",
         "test_train_data.py",
-        ("part-by-place", "file[0].name.encode()", "str(file[0]).encode()"),
+        ("part-by-place", "os.fsencode(file[0].name)", "os.fsencode(file[0])"),
         ("share-of-a-small-class", "min(len(own) - 1, max(1, round(share * len(own))))", "round(share * len(own))"),
     ),
     (

@@ -71,6 +71,7 @@ class Scenes(Dataset[tuple[ImageTensor, dict[str, Any]]]):
         self.emoji = Emoji(split)
         self.classes = self.emoji.classes
         self.length, self.seed, self.size, self.most, self.sides = length, seed, size, most, sides
+        self.about = f"{length} scenes of emoji in {len(self.classes)} classes"
 
     def __len__(self) -> int:
         return self.length
