@@ -181,7 +181,7 @@ def train_and_val(root: Path | str, val_share: float | None = None) -> tuple[Fol
     if train.is_dir() and val.is_dir():
         training, validation = Folder(train), Folder(val)
         beside = [f"{name}/" for name in _Content(root).folders if name not in PARTS]
-        training.left_alone += [f"beside train/ and val/: {', '.join(beside)}"] if beside else []
+        training.left_alone += [f"{', '.join(beside)} beside train/ and val/"] if beside else []
         return training, validation
     if problem := split_problem(root):
         held_out = f", or name {train}: then a share of it is held out" if val_share and _has_classes(train) else ""
@@ -280,7 +280,7 @@ def _without_pictures(root: Path, folder: Path, content: _Content, below: int) -
             f"the class folder {folder} has no pictures itself, and {counted(below, 'picture')} in folders inside it; "
             f"move them up, or name the folder that has the classes, such as {_where_unzipped(root) or folder}"
         )
-    there = f"; its {counted(content.others.total(), 'file')} are of other kinds: {_kinds(content.others)}"
+    there = f"; it has files of other kinds: {_kinds(content.others)}"
     return (
         f"the class folder {folder} has no pictures ({', '.join(SUFFIXES)})"
         f"{there if content.others else ''}; add some, or delete it"
@@ -289,4 +289,5 @@ def _without_pictures(root: Path, folder: Path, content: _Content, below: int) -
 
 def _kinds(others: Counter[str]) -> str:
     more = ["..."] if len(others) > MOST_KINDS else []
-    return ", ".join([*(f"{suffix} {number}" for suffix, number in others.most_common(MOST_KINDS)), *more])
+    first = sorted(others.items(), key=lambda item: (-item[1], item[0]))[:MOST_KINDS]
+    return ", ".join([*(f"{suffix} {number}" for suffix, number in first), *more])

@@ -75,7 +75,7 @@ def _verify(folder: Path) -> int:
     problems = verify(folder)
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(f"{len(problems)} of {len(read_manifest(folder)['shards'])} shards in {folder} are damaged")
+    print(f"{len(problems)} of {len(read_manifest(folder)['shards'])} shards in {printable(folder)} are damaged")
     return DAMAGED if problems else 0
 
 

@@ -152,6 +152,7 @@ class PairScenes(Dataset[tuple[ImageTensor, int]]):
         self.emoji = Emoji(split)
         self.length, self.distance, self.seed, self.size, self.side = length, distance, seed, size, side
         self.largest_blind_window = distance - side + 1
+        self.about = f"{length} scenes of two emoji in 2 classes"
         # {class: {code: indices of its drawings}}
         self._by_class: dict[int, dict[str, list[int]]] = {}
         for index, drawing in enumerate(self.emoji.drawings):
