@@ -58,12 +58,9 @@ class Readable:
         memory = _Memory(pictures)
         unknown: list[int] = by_first(memory.unknown)
         if unknown and rank == 0:
-            before = f", of {len(pictures)}; the others were read before and have not changed"
-            print(
-                f"bad_images=skip: trying to read {counted(len(unknown), 'picture')}"
-                f"{before if len(unknown) < len(pictures) else ''}",
-                flush=True,
-            )
+            few = f" of {len(pictures)}; the others were read before and have not changed"
+            more = few if len(unknown) < len(pictures) else ""
+            print(f"bad_images=skip: trying to read {counted(len(unknown), 'picture')}{more}", flush=True)
         bad: dict[int, str] = {}
         for start in range(0, len(unknown), AT_A_TIME):
             part = unknown[start : start + AT_A_TIME]
