@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset
 
-from gcvit_edu.data.folder import DECODER_ERRORS, BadImage, Folder, counted, state_of
-from gcvit_edu.data.transforms import upright_rgb
+from gcvit_edu.data.folder import DECODER_ERRORS, BadImage, Folder
+from gcvit_edu.data.transforms import ORIENTATION, orientation_of, upright_rgb
+from gcvit_edu.data.words import counted, state_of
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,14 @@ class EncodedImage:
                 return upright_rgb(image, turn=self.upright)
         except DECODER_ERRORS as error:
             raise self.bad(error) from error
+
+    def tag(self) -> dict[str, Image.Exif]:
+        """What to save the decoded picture with so that it still asks for the turn that it did not get, if any."""
+        exif = Image.Exif()
+        with self.open() as image:
+            image.load()
+            exif[ORIENTATION] = 1 if self.upright else orientation_of(image)
+        return {"exif": exif} if exif[ORIENTATION] != 1 else {}
 
     def bad(self, error: Exception) -> BadImage:
         """The error to raise where decoding this picture failed."""

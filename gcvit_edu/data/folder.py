@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from gcvit_edu.data.transforms import upright_rgb
+from gcvit_edu.data.words import counted, printable, state_of
 
 _WANTED = ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .avif .gif .bmp .dib .tif .tiff .jp2 .j2k .ppm .pgm .pbm .pnm"
 SUFFIXES = tuple(suffix for suffix in _WANTED.split() if suffix in Image.registered_extensions())  # AVIF is new
@@ -24,25 +25,6 @@ MADE_BY_SYSTEMS = ("__MACOSX", "@eaDir", "lost+found")  # folders
 MOST_KINDS = 5  # suffixes that a line names
 # What the two parts of a data set are called elsewhere; the first is ours.
 PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test", "testing", "dev", "eval")}
-
-
-def printable(name: object) -> str:
-    r"""A name as text that can be written anywhere; a byte of a file's name that is no UTF-8 becomes \udce9 or so."""
-    return str(name).encode("utf-8", "backslashreplace").decode()
-
-
-def counted(number: int, word: str) -> str:
-    """1, "class" -> "1 class"; 2, "class" -> "2 classes"."""
-    return f"{number} {word}" if number == 1 else f"{number} {word}{'es' if word.endswith('s') else 's'}"
-
-
-def state_of(path: Path) -> str:
-    """A file's bytes and time of change, or "missing"."""
-    try:
-        state = path.stat()
-    except OSError:
-        return "missing"
-    return f"{state.st_size} {state.st_mtime_ns}"
 
 
 class BadImage(ValueError):

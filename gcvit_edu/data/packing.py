@@ -16,9 +16,9 @@ import PIL
 from PIL import Image
 
 from gcvit_edu.data.encoded import EncodedImage, StoredPictures
-from gcvit_edu.data.folder import BadImage, printable
+from gcvit_edu.data.folder import BadImage
 from gcvit_edu.data.shards import LABEL, MANIFEST, NAME, PICTURE, SPLITS, describe, read_record, record_path
-from gcvit_edu.data.transforms import ORIENTATION, orientation_of
+from gcvit_edu.data.words import printable
 from gcvit_edu.files import HALF, whole_file
 
 PLAN = "plan.json"  # the settings, written before the first shard
@@ -83,12 +83,8 @@ def shrunk(image: EncodedImage, short_side: int, quality: int) -> bytes:
     if not short_side or min(picture.size) <= short_side:
         return image.content
     width, height = (max(1, round(side * short_side / min(picture.size))) for side in picture.size)
-    file, exif = io.BytesIO(), Image.Exif()
-    with image.open() as stored:
-        stored.load()
-        exif[ORIENTATION] = 1 if image.upright else orientation_of(stored)
-    tags = {"exif": exif} if exif[ORIENTATION] != 1 else {}  # no more bytes than before
-    picture.resize((width, height), Image.Resampling.LANCZOS).save(file, "JPEG", quality=quality, **tags)
+    file = io.BytesIO()
+    picture.resize((width, height), Image.Resampling.LANCZOS).save(file, "JPEG", quality=quality, **image.tag())
     return file.getvalue()
 
 
@@ -121,8 +117,7 @@ class Job:
 
     def pictures(self, number: int) -> list[int]:
         """The indices in the source of one shard's pictures."""
-        first = number * self.settings.shard_size
-        return self.order[first : first + self.settings.shard_size]
+        return self.order[number * self.settings.shard_size :][: self.settings.shard_size]
 
     def stamp(self, number: int) -> str:
         """A digest of the stamps of one shard's pictures: another one means that a picture has changed."""
@@ -134,11 +129,11 @@ class Job:
         shard = self.shard(number)
         try:
             record = read_record(shard)
-            whole = record["bytes"] == shard.stat().st_size
+            if record["bytes"] == shard.stat().st_size:
+                return "done" if record["source"] in (None, self.stamp(number)) else "changed"
         except (OSError, ValueError):
-            return "missing"
-        same = whole and record["source"] in (None, self.stamp(number))
-        return "done" if same else "changed" if whole else "missing"
+            pass
+        return "missing"
 
     def make(self, number: int) -> int:
         """Write one shard, then its index. Returns its number."""
@@ -196,8 +191,8 @@ def prepare(
     """Write the shards that are not there yet, and at the end the manifest.
 
     The same pictures and settings give the same bytes, whatever the number of workers and however often it was
-    interrupted. (With short_side, this needs the same version of Pillow; a resume with another one is refused.) A
-    shard whose pictures have changed since, in bytes or in time of change, is made again.
+    interrupted. (With short_side, this needs the same version of Pillow; a resume with another one is refused.)
+    Shards whose pictures have changed since, in bytes or in time, are made again.
 
     Args:
         source: the pictures.
@@ -227,8 +222,8 @@ def prepare(
     states = [job.state(number) for number in range(job.shards())]
     missing = [number for number, state in enumerate(states) if state != "done"]
     say(f"{len(source)} pictures, {job.shards()} shards, {job.shards() - len(missing)} of them there already")
-    if changed := states.count("changed"):
-        say(f"{changed} of the shards are made again: some of their pictures have changed since")
+    if "changed" in states:
+        say(f"{states.count('changed')} of the shards are made again: some of their pictures have changed since")
     for number in _made(job, missing, workers):
         say(printable(job.shard(number)))
     return _finish(job, plan)

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcvit_edu.data.folder import printable
 from gcvit_edu.data.imagenet import open_pictures
 from gcvit_edu.data.packing import BAD_IMAGES, Settings, prepare
 from gcvit_edu.data.shards import SPLITS, read_manifest, verify
+from gcvit_edu.data.words import printable
 
 DAMAGED, BAD_INPUT = 1, 2
 EXIT_CODES = (

@@ -1,6 +1,7 @@
 """From a picture to a tensor, as the networks expect it."""
 
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -30,14 +31,12 @@ _SIXTEEN_BITS = 65535
 def upright_rgb(image: Image.Image, *, turn: bool = True) -> Image.Image:
     """Any picture, as Pillow opened it -> the same in RGB with 8 bits, upright, as people see it.
 
-    - It is turned as its EXIF orientation says; the result has no orientation left, so nobody turns it twice.
-    - What is transparent, by alpha, palette or colour key, becomes white. (A white drawing vanishes then.)
-    - 16 bits of grey become their upper 8, as Pillow does with 16 bits of colour; 12-bit TIFF likewise. A scan of
-      12 bits that is stored in a file of 16 is dark: nothing in the file says that it does not use the whole range.
-    - Of several frames or pages, the first is taken.
-    - Colour profiles (ICC) are left alone: the numbers stay as they are stored.
-
-    Opaque pictures of 8 bits and less, in RGB, grey, CMYK, with a palette and so on, are what convert("RGB") makes.
+    It is turned as its EXIF orientation says; the result has no orientation left, so nobody turns it twice. What is
+    transparent, by alpha, palette or colour key, becomes white. (A white drawing on nothing vanishes then.) Grey of 16
+    bits keeps its upper 8, as Pillow does it with colour of 16; a TIFF of 12 bits likewise. But 12 bits that are stored
+    as 16 give a dark picture: nothing in such a file says that it does not use the whole range. Of several frames or
+    pages, the first is taken. Colour profiles (ICC) are left alone: the numbers stay as they are stored. Any other
+    opaque picture, in RGB, grey, CMYK, with a palette and so on, is what convert("RGB") makes of it.
 
     Args:
         image: any picture; it stays as it is.
@@ -66,10 +65,12 @@ def orientation_of(image: Image.Image) -> int:
     Args:
         image: a JPEG file may be opened only; others must be loaded, too, as a PNG file may have its EXIF at its end.
     """
-    if hasattr(image, "tag_v2") or not image.info.keys() & set(_EXIF):
+    if hasattr(image, "tag_v2"):
         return 1
+    # Pillow warns of damaged EXIF; without any there is nothing to hide, and hiding makes other warnings come again.
+    quiet = warnings.catch_warnings(action="ignore") if image.info.keys() & set(_EXIF) else nullcontext()
     try:
-        with warnings.catch_warnings(action="ignore"):  # of Pillow, on damaged EXIF
+        with quiet:
             found = image.getexif().get(ORIENTATION)
     except Exception:  # damaged EXIF makes Pillow raise nearly anything; the picture itself may be whole
         return 1

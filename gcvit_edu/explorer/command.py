@@ -8,8 +8,9 @@ from pathlib import Path
 from PIL import Image
 
 from gcvit_edu.data import emoji_classes
-from gcvit_edu.data.folder import DECODER_ERRORS, printable
+from gcvit_edu.data.folder import DECODER_ERRORS
 from gcvit_edu.data.transforms import upright_rgb
+from gcvit_edu.data.words import printable
 from gcvit_edu.explorer.page import LIMIT_KB, explore
 from gcvit_edu.weights import load_weights
 from gcvit_edu.zoo import create_model, list_models

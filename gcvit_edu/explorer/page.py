@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from gcvit_edu.capture import AttentionRecord, capture_attention
-from gcvit_edu.data.folder import printable
 from gcvit_edu.data.transforms import crop_to, normalize, upright_rgb
+from gcvit_edu.data.words import printable
 from gcvit_edu.explorer.markup import asset, jpeg, script, to_json
 from gcvit_edu.explorer.pack import attention_of, blocks_with_heads, describe
 from gcvit_edu.files import whole_file

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import PIL
 
 from gcvit_edu.data.encoded import EncodedImage
-from gcvit_edu.data.folder import BadImage, counted, printable
+from gcvit_edu.data.folder import BadImage
+from gcvit_edu.data.words import counted, printable
 from gcvit_edu.files import whole_file
 from gcvit_edu.train.dist import by_first, gather, place_in_world
 
@@ -67,7 +68,7 @@ class Readable:
             own = [(index, message) for index in part[rank::world] if (message := _problem(pictures, index))]
             bad |= dict(found for each in gather(own) for found in each)
             if rank == 0:
-                memory.add([index for index in part if index not in bad])
+                memory.add([each for each in part if each not in bad])
         self.skipped = [bad[index] for index in sorted(bad)]
         self.kept = [index for index in range(len(pictures)) if index not in bad]
         if not self.kept:
