@@ -6,10 +6,10 @@ from collections.abc import Callable
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
-def printable(text: str, encoding: str | None = None) -> str:
-    """A text with what an encoding (UTF-8) lacks as backslash escapes: file names may have any bytes."""
+def printable(text: object, encoding: str | None = None) -> str:
+    r"""A text with what an encoding (UTF-8) lacks as backslash escapes: a file's name may have bytes that are no text."""
     encoding = encoding or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+    return str(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def run_command(main: Callable[[], int]) -> int:

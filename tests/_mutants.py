@@ -394,8 +394,8 @@ EXPLORER = [
             "pass",
             "test_the_model_is_left_as_it_was",
         ),
-        ("picture-not-turned", "explorer/page.py", "ImageOps.exif_transpose(image)", "image", PICTURES),
-        ("black-behind-a-picture", "explorer/page.py", 'upright.size, "white"', 'upright.size, "black"', PICTURES),
+        ("picture-not-turned", "data/transforms.py", "orientation_of(image) if turn else 1", "1", PICTURES),
+        ("black-behind-a-picture", "data/transforms.py", 'image.size, "white"', 'image.size, "black"', PICTURES),
         ("page-written-in-place", "explorer/page.py", "whole_file(Path(path))", 'Path(path).open("wb")', WHOLE),
     )
 ]

@@ -37,7 +37,6 @@ TRAINING = (
             '0.0 if config.layers == "head" else config.drop_path_rate',
             "config.drop_path_rate",
         ),
-        ("folder-that-is-parted-already", "if all(part.is_dir() for part in parts):", "if False:"),
         ("pictures-that-are-spoilt", "readable(pictures, config.bad_images)", "pictures"),
     ),
     (
@@ -48,7 +47,7 @@ TRAINING = (
     (
         "gcvit_edu/data/folder.py",
         "test_train_data.py",
-        ("part-by-place", "file[0].name.encode()", "str(file[0]).encode()"),
+        ("part-by-place", "os.fsencode(file[0].name)", "os.fsencode(file[0])"),
         ("share-of-a-small-class", "min(len(own) - 1, max(1, round(share * len(own))))", "round(share * len(own))"),
     ),
     (
@@ -233,6 +232,35 @@ TRAINING = (
         "test_train_data.py",
         ("pictures-kept", "if index not in bad]", "if index in bad]"),
         ("any-error-is-a-bad-picture", "except BadImage as", "except Exception as"),
+    ),
+    (
+        "gcvit_edu/train/bad_images.py",
+        "test_bad_images.py",
+        ("pictures-of-another-pillow", 'if found["for"] == RULES:', "if True:"),
+        ("remembered-after-a-change", "digest not in self.known", "not self.known"),
+        ("pictures-that-were-bad", "[each for each in part if each not in bad]", "part"),
+    ),
+    (
+        "gcvit_edu/data/folder.py",
+        "test_folder.py",
+        ("folders-left-alone", "inner + len(content.folders)", "inner"),
+        ("kinds-left-alone", "others + content.others", "others"),
+        ("parts-called-otherwise", "if problem := split_problem(root):", "if problem := '':"),
+        ("links-in-a-circle", "if folder.is_symlink():", "if False:"),
+        ("names-in-other-bytes", "os.fsencode(file[0].name)", "file[0].name.encode()"),
+    ),
+    (
+        "gcvit_edu/data/transforms.py",
+        "test_upright_rgb.py",
+        ("16-bits-clipped", "values * 256 // (top + 1)", "values.clip(0, 255)"),
+        ("alpha-dropped", "if not image.has_transparency_data:", "if True:"),
+        ("turned-the-other-way", "6: Image.Transpose.ROTATE_270", "6: Image.Transpose.ROTATE_90"),
+        ("turned-twice", "rgb.info.pop(name, None)", "pass"),
+        ("floats-without-a-range", 'if image.mode == "F" or', "if"),
+        ("white-that-is-0", "if tiff.get(262) == 0:", "if False:"),
+        ("twelve-bits", "4095 if", "_SIXTEEN_BITS if"),
+        ("colour-key-of-few-bits", "if scaled != key:", "if False:"),
+        ("damaged-exif", "except Exception:", "except KeyError:"),
     ),
     (
         "gcvit_edu/train/recipes/_imagenet.py",

@@ -33,8 +33,13 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shards(tree: Path, tmp_path: Path) -> Path:
-    prepare(FolderPictures(tree / "train"), tmp_path / "shards" / "train", TRAIN)
+    prepare(training(tree), tmp_path / "shards" / "train", TRAIN)
     return tmp_path / "shards"
+
+
+def training(tree: Path) -> FolderPictures:
+    """What the command opens, too: ImageNet's pictures stay as they are stored."""
+    return FolderPictures(tree / "train", upright=False)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -96,7 +101,7 @@ def test_the_command_makes_and_verifies(
 
 
 def test_workers_make_the_same_bytes(tree: Path, shards: Path, tmp_path: Path) -> None:
-    prepare(FolderPictures(tree / "train"), tmp_path / "two", TRAIN, workers=2)
+    prepare(training(tree), tmp_path / "two", TRAIN, workers=2)
     assert files_of(tmp_path / "two") == files_of(shards / "train")
 
 
@@ -131,7 +136,7 @@ def test_a_workers_error_ends_the_others(tree: Path, tmp_path: Path, monkeypatch
     monkeypatch.setattr(packing, "ProcessPoolExecutor", OneWorker)
     monkeypatch.setattr(Job, "make", make)
     with pytest.raises(BadImage, match="the first"):
-        prepare(FolderPictures(tree / "train"), tmp_path / "out", Settings("train", shard_size=2), workers=2)
+        prepare(training(tree), tmp_path / "out", Settings("train", shard_size=2), workers=2)
     assert made in ([], [1])
 
 
@@ -139,7 +144,7 @@ def test_labels_are_made_once_for_each_shard(tree: Path, tmp_path: Path, monkeyp
     """A folder makes those of all its pictures each time: for each picture would be quadratic."""
     read, real = count(), FolderPictures.labels.fget
     monkeypatch.setattr(FolderPictures, "labels", property(lambda self: (next(read), real(self))[1]))
-    prepare(FolderPictures(tree / "train"), tmp_path / "out", TRAIN)
+    prepare(training(tree), tmp_path / "out", TRAIN)
     assert next(read) <= 3 + 1  # and once for the plan
 
 
@@ -186,10 +191,10 @@ def test_a_killed_run_goes_on(function: str, call: int, tree: Path, shards: Path
 def test_a_run_that_is_done_does_nothing_and_a_lost_shard_is_made_again(tree: Path, shards: Path) -> None:
     folder, lines = shards / "train", []
     before = files_of(folder)
-    prepare(FolderPictures(tree / "train"), folder, TRAIN, say=lines.append)
+    prepare(training(tree), folder, TRAIN, say=lines.append)
     assert lines == ["20 pictures, 3 shards, 3 of them there already"]
     (folder / "train-000001.tar").unlink()
-    prepare(FolderPictures(tree / "train"), folder, TRAIN)
+    prepare(training(tree), folder, TRAIN)
     assert files_of(folder) == before
 
 
@@ -215,14 +220,14 @@ def test_other_settings_are_refused(
 def test_other_pictures_and_a_folder_in_use_are_refused(
     tree: Path, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    labels, classes = FolderPictures(tree / "train"), FolderPictures(tree / "train")
+    labels, classes = training(tree), training(tree)
     labels.files = [(path, 9 - label) for path, label in labels.files]
     classes.classes = classes.classes[::-1]
     for other in (FolderPictures(tree / "val"), labels, classes):
         with pytest.raises(ValueError, match="another preparation: source was "):
             prepare(other, shards / "train", TRAIN)
     with pytest.raises(ValueError, match=r"train has other files already; choose another --out"):
-        prepare(FolderPictures(tree / "train"), tree / "train", TRAIN)
+        prepare(training(tree), tree / "train", TRAIN)
     assert main([str(tree), "--out", str(tree / "train" / ".."), "--split", "val", "--classes", "10"]) == 2
     assert f"--out {tree}/train/.. is SOURCE itself, where shards would" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"manifest\.json is missing"):
@@ -235,7 +240,7 @@ def test_a_damaged_plan_is_named_and_nothing_is_written(damaged: str | bytes, tr
     plan.write_bytes(damaged if isinstance(damaged, bytes) else damaged.encode())
     before = files_of(shards / "train")
     with pytest.raises(ValueError, match=r"plan\.json cannot be read \(.*\); .* Put the file back, or choose another"):
-        prepare(FolderPictures(tree / "train"), shards / "train", TRAIN)
+        prepare(training(tree), shards / "train", TRAIN)
     assert files_of(shards / "train") == before
 
 
@@ -246,6 +251,6 @@ def test_a_full_disk_leaves_no_half_shard(tree: Path, tmp_path: Path, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
-            prepare(FolderPictures(tree / "train"), tmp_path / "out", TRAIN)
+            prepare(training(tree), tmp_path / "out", TRAIN)
     assert files_of(tmp_path / "out") == {}
-    assert prepare(FolderPictures(tree / "train"), tmp_path / "out", TRAIN)["count"] == 20
+    assert prepare(training(tree), tmp_path / "out", TRAIN)["count"] == 20

@@ -1,6 +1,7 @@
 """Which pictures shards get: smaller ones, and what becomes of those that cannot be read."""
 
 import io
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,71 @@ def test_a_picture_that_cannot_be_opened_stops_or_is_listed(tree: Path, tmp_path
     manifest = prepare(source, tmp_path / "skip", Settings("train", shard_size=8, bad_images="skip"))
     assert manifest["count"] == 20
     assert [message.split()[2] for message in manifest["skipped"]] == [str(tmp_path / "train/n01440764/z.JPEG")]
+
+
+def test_nothing_but_bad_pictures_is_refused(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(tree, tmp_path / "tree")
+    for path in (tmp_path / "tree" / "train").glob("*/*"):
+        path.write_bytes(b"spoilt")
+    command = [str(tmp_path / "tree"), "--classes", "10", "--out", str(tmp_path / "out"), "--bad-images", "skip"]
+    for _ in range(2):
+        assert main(command) == 2
+        said = capsys.readouterr()
+        assert "none of the 20 pictures can be read; the first: the picture n01" in said.err
+        assert "pictures of 10 classes in" not in said.out
+    assert not (tmp_path / "out" / "train" / "manifest.json").exists()
+
+
+def test_a_class_of_which_nothing_is_left_is_named(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(tree, tmp_path / "tree")
+    for path in (tmp_path / "tree" / "train" / "n01443537").iterdir():
+        path.write_bytes(b"spoilt")
+    command = [str(tmp_path / "tree"), "--classes", "10", "--out", str(tmp_path / "out"), "--bad-images", "skip"]
+    assert main(command) == 0
+    assert "no picture is left of n01443537" in capsys.readouterr().out
+
+
+def test_pictures_that_changed_since_are_noticed_and_packed_again(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Under the same names: by their bytes, or, with as many, by their time."""
+    shutil.copytree(tree, tmp_path / "tree")
+    command = [str(tmp_path / "tree"), "--classes", "10", "--shard-size", "8", "--out"]
+    out = tmp_path / "out" / "train"
+    assert main([*command, str(tmp_path / "out")]) == 0
+    paths = sorted((tmp_path / "tree" / "train").glob("*/*"))
+    content = bytearray(paths[0].read_bytes())
+    content[-1] ^= 1
+    for change in (paths[0].read_bytes() + b"x", bytes(content)):
+        (out / "manifest.json").unlink()
+        paths[0].write_bytes(change)
+        capsys.readouterr()
+        assert main([*command, str(tmp_path / "out")]) == 0
+        said = capsys.readouterr().out
+        assert "2 of them there already\n1 of the shards are made again: some of their pictures have changed" in said
+        shutil.rmtree(tmp_path / "fresh", ignore_errors=True)
+        assert main([*command, str(tmp_path / "fresh")]) == 0
+        for path in (tmp_path / "fresh" / "train").iterdir():
+            assert path.read_bytes() == (out / path.name).read_bytes()
+    capsys.readouterr()
+    assert main([*command, str(tmp_path / "out")]) == 0
+    assert "3 of them there already" in capsys.readouterr().out
+
+
+def test_a_preparation_of_before_goes_on(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its plan and its indices do not say all that they say now."""
+    command = [str(tree), "--classes", "10", "--shard-size", "8", "--out", str(tmp_path)]
+    assert main(command) == 0
+    for name, key in (("plan.json", "upright"), ("train-000000.json", "source")):
+        path = tmp_path / "train" / name
+        path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != key}))
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "3 of them there already" in capsys.readouterr().out
+    assert main([*command[:2], "0", *command[3:]]) == 2
+    assert "upright was False and is True" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from gcvit_edu.data.emoji import Drawing, Emoji, emoji_classes, emoji_vendors, o
 from gcvit_edu.data.photos import Photo, Photos, load_photo, photo_names
 from gcvit_edu.data.published import published_figures
 from gcvit_edu.data.scenes import PairScenes, Scenes
-from gcvit_edu.data.transforms import crop_to, normalize
+from gcvit_edu.data.transforms import crop_to, normalize, upright_rgb
 
 __all__ = [
     "Augmented",
@@ -24,4 +24,5 @@ __all__ = [
     "on_colour",
     "photo_names",
     "published_figures",
+    "upright_rgb",
 ]

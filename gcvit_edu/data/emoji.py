@@ -106,6 +106,12 @@ class Emoji(Dataset[tuple[Image.Image, int]]):
                 "name other vendors, or None for all"
             )
 
+    @property
+    def about(self) -> str:
+        """How much there is, as a line."""
+        emoji = len({drawing.code for drawing in self.drawings})
+        return f"{len(self)} drawings of {emoji} emoji in {len(self.classes)} classes"
+
     def __len__(self) -> int:
         return len(self.drawings)
 

@@ -11,6 +11,8 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from gcvit_edu.data.folder import DECODER_ERRORS, BadImage, Folder
+from gcvit_edu.data.transforms import ORIENTATION, orientation_of, upright_rgb
+from gcvit_edu.data.words import counted, state_of
 
 
 @dataclass(frozen=True)
@@ -20,30 +22,42 @@ class EncodedImage:
     Args:
         name: for messages.
         content: of the file, JPEG as a rule.
+        upright: whether to turn it as its EXIF orientation says, which is right for people's own pictures. ImageNet's
+            stay as they are stored, for everybody reads them so.
     """
 
     name: str
     content: bytes
+    upright: bool = True
 
     def open(self) -> Image.Image:
         """The picture, its header read and nothing decoded yet; close it."""
         return Image.open(io.BytesIO(self.content))
 
     def decode(self) -> Image.Image:
-        """The picture in RGB.
+        """The picture in RGB, by upright_rgb; turned only if it is to be upright.
 
         Raises:
             BadImage: if it cannot be read; the message names it.
         """
         try:
             with self.open() as image:
-                return image.convert("RGB")
+                return upright_rgb(image, turn=self.upright)
         except DECODER_ERRORS as error:
             raise self.bad(error) from error
 
+    def tag(self) -> dict[str, Image.Exif]:
+        """What to save the decoded picture with so that it still asks for the turn that it did not get, if any."""
+        exif = Image.Exif()
+        with self.open() as image:
+            image.load()
+            exif[ORIENTATION] = 1 if self.upright else orientation_of(image)
+        return {"exif": exif} if exif[ORIENTATION] != 1 else {}
+
     def bad(self, error: Exception) -> BadImage:
         """The error to raise where decoding this picture failed."""
-        return BadImage(f"the picture {self.name} cannot be read ({error}); repair it, or use bad_images=skip")
+        why = error if self.content else "it has 0 bytes"
+        return BadImage(f"the picture {self.name} cannot be read ({why}); repair it, or use bad_images=skip")
 
 
 class StoredPictures(Protocol):
@@ -52,12 +66,20 @@ class StoredPictures(Protocol):
     Attributes:
         classes: names, in the order of their numbers.
         labels: (pictures,), the number of the class of each.
+        upright: whether pictures are turned as their EXIF orientation says; False for ImageNet's.
+        about: how many pictures and classes there are, and what was left alone, as a line.
+        root: the folder.
     """
 
     classes: list[str]
+    upright: bool
+    root: Path
 
     @property
     def labels(self) -> np.ndarray: ...
+
+    @property
+    def about(self) -> str: ...
 
     def __len__(self) -> int: ...
 
@@ -71,14 +93,13 @@ class StoredPictures(Protocol):
         """A picture's file, not decoded."""
         ...
 
+    def stamp(self, index: int) -> str:
+        """A picture's name, bytes and time of change: another stamp means another picture."""
+        ...
+
 
 class FolderPictures(Folder):
-    """The pictures of root/<class>/: a Folder that also gives its files as they are."""
-
-    @property
-    def labels(self) -> np.ndarray:
-        """(pictures,), the number of the class of each."""
-        return np.array([label for _, label in self.files], dtype=np.int64)
+    """The pictures of root/<class>/: a Folder that also gives its files as they are; its arguments are a Folder's."""
 
     def name(self, index: int) -> str:
         """<class>/<file>."""
@@ -93,7 +114,7 @@ class FolderPictures(Folder):
         """
         path, _ = self.files[index]
         try:
-            return EncodedImage(self.name(index), path.read_bytes())
+            return EncodedImage(self.name(index), path.read_bytes(), self.upright)
         except OSError as error:
             raise BadImage(
                 f"the picture {path} cannot be read ({error.strerror}); put it back, or use bad_images=skip"
@@ -110,18 +131,38 @@ class PackedPictures(Dataset[tuple[Image.Image, int]]):
         files: the large files.
         places: (pictures, 4) whole numbers: index of the file, first byte, bytes, number of the class.
         names: of the pictures, for messages; without them, they are called by file and first byte.
+        upright: whether to turn pictures as their EXIF orientation says; left out, they are ImageNet's: as stored.
+        left_out: pictures that are missing on purpose, for `about`.
+
+    Attributes:
+        root: the folder of the first file.
     """
 
     def __init__(
-        self, classes: Sequence[str], files: Sequence[Path], places: np.ndarray, names: Sequence[str] = ()
+        self,
+        classes: Sequence[str],
+        files: Sequence[Path],
+        places: np.ndarray,
+        names: Sequence[str] = (),
+        *,
+        upright: bool = False,
+        left_out: int = 0,
     ) -> None:
         self.classes, self.files, self.names = list(classes), list(files), list(names)
         self.places = places.astype(np.int64).reshape(-1, 4)
+        self.upright, self.left_out = upright, left_out
+        self.root = self.files[0].parent
 
     @property
     def labels(self) -> np.ndarray:
         """(pictures,), the number of the class of each."""
         return self.places[:, 3]
+
+    @property
+    def about(self) -> str:
+        """Pictures and classes, as a line."""
+        found = f"{counted(len(self), 'picture')} in {counted(len(self.classes), 'class')}"
+        return found + (f"; {self.left_out} that could not be read are not in the shards" if self.left_out else "")
 
     def __len__(self) -> int:
         return len(self.places)
@@ -129,6 +170,11 @@ class PackedPictures(Dataset[tuple[Image.Image, int]]):
     def identity(self) -> Iterator[tuple[str, int]]:
         """The name and the label of each picture, in order: what a copy of the files has, too."""
         return ((self.name(index), label) for index, label in enumerate(self.labels.tolist()))
+
+    def stamp(self, index: int) -> str:
+        """Where a picture lies, and what the large file's bytes and time of change are."""
+        number, offset, size, label = self.places[index].tolist()
+        return f"{self.files[number].name} {offset} {size} {label} {state_of(self.files[number])}"
 
     def name(self, index: int) -> str:
         """<class>/<file>, or the large file's name and the first byte."""
@@ -152,7 +198,7 @@ class PackedPictures(Dataset[tuple[Image.Image, int]]):
             raise BadImage(f"the picture {name} cannot be read: {path}: {error.strerror}; put the file back") from error
         if len(content) < size:
             raise BadImage(f"the picture {name} cannot be read: {path} is cut short; make or copy that file again")
-        return EncodedImage(name, content)
+        return EncodedImage(name, content, self.upright)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
         return self.encoded(index).decode(), int(self.places[index, 3])
@@ -166,10 +212,24 @@ class Encoded(Dataset[tuple[EncodedImage, int]]):
     """
 
     def __init__(self, dataset: StoredPictures) -> None:
-        self.dataset, self.classes, self._labels = dataset, dataset.classes, dataset.labels
+        self.dataset, self.classes, self.labels = dataset, dataset.classes, dataset.labels
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> tuple[EncodedImage, int]:
-        return self.dataset.encoded(index), int(self._labels[index])
+        return self.dataset.encoded(index), int(self.labels[index])
+
+    @property
+    def root(self) -> Path:
+        """The folder of the pictures."""
+        return self.dataset.root
+
+    @property
+    def about(self) -> str:
+        """What the pictures say of themselves, as a line."""
+        return self.dataset.about
+
+    def stamp(self, index: int) -> str:
+        """The stored picture's."""
+        return self.dataset.stamp(index)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gcvit_edu.data.archives import archive_of, training_archive, validation_archive
 from gcvit_edu.data.encoded import FolderPictures, StoredPictures
+from gcvit_edu.data.folder import split_problem
 from gcvit_edu.data.shards import MANIFEST, SPLITS, Shards
 
 
@@ -68,6 +69,10 @@ def open_pictures(root: Path | str, split: str, *, classes: int = 1000) -> Store
     All three give the same pictures. A folder and an archive give them in the same order, too, by class and name;
     shards have an order of their own, mixed once and for all, so that neighbours are of different classes.
 
+    ImageNet's pictures are read as everybody reads them: stored as they are, without the turn that the EXIF orientation
+    of a few asks for. Published accuracies count on that. Pictures of any classes (classes=0) are people's own, and
+    turned upright; shards say themselves which of the two they hold. The rest of upright_rgb is for both.
+
     Args:
         root: with <split>/manifest.json (shards), <split>/<wnid>/*.JPEG, or ILSVRC2012_img_<split>.tar.
         split: "train" or "val".
@@ -82,15 +87,16 @@ def open_pictures(root: Path | str, split: str, *, classes: int = 1000) -> Store
     if (root / split / MANIFEST).is_file():
         found: StoredPictures = Shards(root / split)
     elif (root / split).is_dir():
-        found = FolderPictures(root / split)
+        found = FolderPictures(root / split, upright=not classes)
     elif archive_of(root, split).is_file():
         if classes not in (0, len(imagenet_classes())):
             raise ValueError(f"{archive_of(root, split)} has 1000 classes, not {classes}; set the number of classes")
         found = (training_archive if split == "train" else validation_archive)(root, imagenet_classes())
     else:
+        problem = split_problem(root) if root.is_dir() else "it is no folder"
         raise ValueError(
             f"{root} has neither {split}/{MANIFEST} (shards) nor {split}/ (folders of classes) nor "
-            f"{archive_of(root, split).name}; name the folder that has one of them"
+            f"{archive_of(root, split).name}; {problem or 'name the folder that has one of them'}"
         )
     if classes:
         check_class_order(found.classes, str(root / split), classes)

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ import numpy as np
 import PIL
 from PIL import Image
 
+from gcvit_edu.console import printable
 from gcvit_edu.data.encoded import EncodedImage, StoredPictures
 from gcvit_edu.data.folder import BadImage
 from gcvit_edu.data.shards import LABEL, MANIFEST, NAME, PICTURE, SPLITS, describe, read_record, record_path
@@ -67,6 +69,8 @@ class Settings:
 def shrunk(image: EncodedImage, short_side: int, quality: int) -> bytes:
     """A picture's file with a short side of at most so many pixels; a smaller picture's file stays as it is.
 
+    No picture loses its EXIF orientation: what is to be upright is turned, anything else keeps the tag.
+
     Args:
         image: as stored.
         short_side: in pixels; 0 for any.
@@ -80,7 +84,7 @@ def shrunk(image: EncodedImage, short_side: int, quality: int) -> bytes:
         return image.content
     width, height = (max(1, round(side * short_side / min(picture.size))) for side in picture.size)
     file = io.BytesIO()
-    picture.resize((width, height), Image.Resampling.LANCZOS).save(file, "JPEG", quality=quality)
+    picture.resize((width, height), Image.Resampling.LANCZOS).save(file, "JPEG", quality=quality, **image.tag())
     return file.getvalue()
 
 
@@ -111,13 +115,25 @@ class Job:
         """Where one will be."""
         return self.folder / f"{self.settings.split}-{number:06d}.tar"
 
-    def is_done(self, number: int) -> bool:
-        """Whether a shard is there, of the size that its index says."""
+    def pictures(self, number: int) -> list[int]:
+        """The indices in the source of one shard's pictures."""
+        return self.order[number * self.settings.shard_size :][: self.settings.shard_size]
+
+    def stamp(self, number: int) -> str:
+        """A digest of the stamps of one shard's pictures: another one means that a picture has changed."""
+        stamps = "\n".join(map(self.source.stamp, self.pictures(number)))
+        return hashlib.sha256(os.fsencode(stamps)).hexdigest()
+
+    def state(self, number: int) -> str:
+        """What is there of a shard: "done"; "changed" if its pictures have changed since; or "missing"."""
         shard = self.shard(number)
         try:
-            return read_record(shard)["bytes"] == shard.stat().st_size
+            record = read_record(shard)
+            if record["bytes"] == shard.stat().st_size:
+                return "done" if record["source"] in (None, self.stamp(number)) else "changed"
         except (OSError, ValueError):
-            return False
+            pass
+        return "missing"
 
     def make(self, number: int) -> int:
         """Write one shard, then its index. Returns its number."""
@@ -126,8 +142,9 @@ class Job:
         shard, settings, skipped = self.shard(number), self.settings, []
         record_path(shard).unlink(missing_ok=True)
         first, labels = number * settings.shard_size, self.source.labels  # a folder makes them anew each time
+        stamp = self.stamp(number)  # before they are read: a change in between must show
         with whole_file(shard) as file, TarWriter(file, user="", group="", mtime=0, mode=0o644, encoder=False) as tar:
-            for place, index in enumerate(self.order[first : first + settings.shard_size], first):
+            for place, index in enumerate(self.pictures(number), first):
                 try:
                     image = self.source.encoded(index)
                     content = shrunk(image, settings.short_side, settings.quality)
@@ -137,9 +154,9 @@ class Job:
                     skipped.append(str(error))
                     continue
                 label = str(int(labels[index]))
-                members = {PICTURE: content, LABEL: label.encode(), NAME: image.name.encode()}
+                members = {PICTURE: content, LABEL: label.encode(), NAME: printable(image.name).encode()}
                 tar.write({"__key__": f"{place:08d}", **{end.lstrip("."): value for end, value in members.items()}})
-        _write_json(record_path(shard), {**describe(shard), "skipped": skipped})
+        _write_json(record_path(shard), {**describe(shard), "skipped": skipped, "source": stamp})
         return number
 
 
@@ -175,6 +192,7 @@ def prepare(
 
     The same pictures and settings give the same bytes, whatever the number of workers and however often it was
     interrupted. (With short_side, this needs the same version of Pillow; a resume with another one is refused.)
+    Shards whose pictures have changed since, in bytes or in time, are made again.
 
     Args:
         source: the pictures.
@@ -187,22 +205,27 @@ def prepare(
         The manifest: settings, classes, counts, what was skipped, and size and SHA-256 of each shard.
 
     Raises:
-        ValueError: if the folder has shards of other settings, a damaged plan.json, or other files.
+        ValueError: if the folder has shards of other settings, a damaged plan.json, or other files, or if no picture
+            can be read.
         BadImage: at the first picture that cannot be read, unless settings.bad_images is "skip".
         OSError: if something cannot be written; run it again when there is room.
     """
     names = [source.name(index) for index in range(len(source))]
     order = list(range(len(source)))
     if settings.split == "train":  # mixed by a hash of the names, which needs no generator of random numbers
-        order.sort(key=lambda index: hashlib.sha256(names[index].encode()).digest())
+        order.sort(key=lambda index: hashlib.sha256(os.fsencode(names[index])).digest())
     digest = hashlib.sha256(json.dumps([source.classes, names, source.labels.tolist()]).encode()).hexdigest()
-    plan = {**asdict(settings), "source": digest, "pillow": PIL.__version__ if settings.short_side else None}
+    pillow = PIL.__version__ if settings.short_side else None
+    plan = {**asdict(settings), "source": digest, "pillow": pillow, "upright": source.upright}
     _begin(folder, plan)
     job = Job(source, order, folder, settings)
-    missing = [number for number in range(job.shards()) if not job.is_done(number)]
+    states = [job.state(number) for number in range(job.shards())]
+    missing = [number for number, state in enumerate(states) if state != "done"]
     say(f"{len(source)} pictures, {job.shards()} shards, {job.shards() - len(missing)} of them there already")
+    if "changed" in states:
+        say(f"{states.count('changed')} of the shards are made again: some of their pictures have changed since")
     for number in _made(job, missing, workers):
-        say(f"{job.shard(number)}")
+        say(printable(job.shard(number)))
     return _finish(job, plan)
 
 
@@ -229,7 +252,7 @@ def _read_plan(path: Path) -> dict[str, Any]:
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(plan, dict):
-            return plan
+            return {"upright": False, **plan}  # once there was no such key
         raise ValueError("it holds no settings")
     except ValueError as error:
         raise ValueError(
@@ -258,12 +281,15 @@ def _finish(job: Job, plan: dict[str, Any]) -> dict[str, Any]:
     shards = [job.shard(number) for number in range(job.shards())]
     records = {shard: read_record(shard) for shard in shards}
     labels = [label for record in records.values() for _, _, label in record["pictures"]]
+    skipped = [message for record in records.values() for message in record["skipped"]]
+    if not labels:
+        raise ValueError(f"none of the {len(skipped)} pictures can be read; the first: {skipped[0]}")
     manifest = {
         "settings": plan,
         "classes": job.source.classes,
         "count": len(labels),
         "count_per_class": np.bincount(labels, minlength=len(job.source.classes)).tolist(),
-        "skipped": [message for record in records.values() for message in record["skipped"]],
+        "skipped": skipped,
         "shards": [
             {"name": shard.name, "count": len(record["pictures"]), "bytes": record["bytes"], "sha256": record["sha256"]}
             for shard, record in records.items()

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcvit_edu.console import run_command
+from gcvit_edu.console import printable, run_command
 from gcvit_edu.data.imagenet import open_pictures
 from gcvit_edu.data.packing import BAD_IMAGES, Settings, prepare
 from gcvit_edu.data.shards import SPLITS, read_manifest, verify
@@ -19,6 +19,9 @@ DAMAGED, BAD_INPUT = 1, 2
 EXIT_CODES = (
     f"Exits with {DAMAGED} if --verify finds damage, {BAD_INPUT} for bad input and pictures that cannot be read."
 )
+
+
+CLASSES = "of ImageNet's, whose pictures stay as they are stored (1000); 0: your own pictures, turned upright"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -30,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--short-side", type=int, default=0, metavar="PIXELS", help="make larger pictures this small")
     parser.add_argument("--quality", type=int, metavar="Q", help="of the JPEG files made smaller, 1 to 95 (90)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (1)")
-    parser.add_argument("--classes", type=int, default=1000, metavar="N", help="0 allows classes that are no wnids")
+    parser.add_argument("--classes", type=int, default=1000, metavar="N", help=CLASSES)
     parser.add_argument("--bad-images", choices=BAD_IMAGES, default="raise")
     parser.add_argument("--verify", action="store_true", help="only compare the shards in DIR with their manifest")
     return parser
@@ -58,9 +61,12 @@ def _prepare(options: argparse.Namespace, folder: Path) -> int:
     quality = options.quality if options.quality is not None else 90 if options.short_side else 0
     settings = Settings(options.split, options.shard_size, options.short_side, quality, options.bad_images)
     source = open_pictures(options.source, options.split, classes=options.classes)
+    print(printable(f"{options.split}: {source.about}"))
     manifest = prepare(source, folder, settings, workers=options.workers, say=print)
     for message in manifest["skipped"]:
-        print(f"left out: {message}")
+        print(f"left out: {printable(message)}")
+    if empty := [name for name, count in zip(source.classes, manifest["count_per_class"], strict=True) if not count]:
+        print(printable(f"no picture is left of {', '.join(empty)}"))
     print(f"{manifest['count']} pictures of {len(manifest['classes'])} classes in {len(manifest['shards'])} shards")
     return 0
 
@@ -69,7 +75,7 @@ def _verify(folder: Path) -> int:
     problems = verify(folder)
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(f"{len(problems)} of {len(read_manifest(folder)['shards'])} shards in {folder} are damaged")
+    print(f"{len(problems)} of {len(read_manifest(folder)['shards'])} shards in {printable(folder)} are damaged")
     return DAMAGED if problems else 0
 
 

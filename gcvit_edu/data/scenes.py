@@ -73,6 +73,7 @@ class Scenes(Dataset[tuple[ImageTensor, dict[str, Any]]]):
         self.emoji = Emoji(split)
         self.classes = self.emoji.classes
         self.length, self.seed, self.size, self.most, self.sides = length, seed, size, most, sides
+        self.about = f"{length} scenes of emoji in {len(self.classes)} classes"
 
     def __len__(self) -> int:
         return self.length
@@ -158,6 +159,7 @@ class PairScenes(Dataset[tuple[ImageTensor, int]]):
         self.emoji = Emoji(split)
         self.length, self.distance, self.seed, self.size, self.side = length, distance, seed, size, side
         self.largest_blind_window = distance - side + 1
+        self.about = f"{length} scenes of two emoji in 2 classes"
         # {class: {code: indices of its drawings}}
         self._by_class: dict[int, dict[str, list[int]]] = {}
         for index, drawing in enumerate(self.emoji.drawings):

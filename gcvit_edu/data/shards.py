@@ -50,7 +50,9 @@ def record_path(shard: Path) -> Path:
 
 
 def read_record(shard: Path) -> dict[str, Any]:
-    """The index of a shard: what describe() found when it was made, and "skipped", messages of what was left out.
+    """The index of a shard: what describe() found when it was made, and from what it was made.
+
+    "skipped" are messages of what was left out, "source" a digest of the pictures' stamps, None in an old index.
 
     Raises:
         ValueError: if it is missing or damaged; the message names it.
@@ -63,6 +65,7 @@ def read_record(shard: Path) -> dict[str, Any]:
             "sha256": str(record["sha256"]),
             "pictures": np.array(record["pictures"], dtype=np.int64).reshape(-1, 3).tolist(),
             "skipped": list(record["skipped"]),
+            "source": record.get("source"),
         }
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise ValueError(f"{path} is no index of {shard.name} ({error!r}); {_REMEDY}") from error
@@ -107,9 +110,14 @@ def verify(folder: Path) -> list[str]:
         shard = folder / entry["name"]
         try:
             found = describe(shard)
-            if (found["bytes"], found["sha256"]) != (entry["bytes"], entry["sha256"]):
+            if found["bytes"] != entry["bytes"]:
                 problems.append(
                     f"{shard} is not what was written: {found['bytes']} bytes, {entry['bytes']} expected; {_DELETE}"
+                )
+            elif found["sha256"] != entry["sha256"]:
+                problems.append(
+                    f"{shard} is not what was written: as many bytes, {found['bytes']}, but their checksum (SHA-256) "
+                    f"is {found['sha256'][:12]}..., {entry['sha256'][:12]}... expected; {_DELETE}"
                 )
             elif read_record(shard)["pictures"] != found["pictures"]:
                 problems.append(f"{record_path(shard)} does not fit {shard.name}; {_DELETE}")
@@ -150,7 +158,9 @@ class Shards(PackedPictures):
                 raise ValueError(f"{record_path(shard)} belongs to another shard; {_DELETE}")
             rows = np.array(record["pictures"], dtype=np.int64).reshape(-1, 3)
             parts.append(np.insert(rows, 0, number, axis=1))
-        super().__init__(manifest["classes"], shards, np.concatenate(parts))
+        upright = bool(manifest.get("settings", {}).get("upright", False))
+        left_out = len(manifest.get("skipped", ()))
+        super().__init__(manifest["classes"], shards, np.concatenate(parts), upright=upright, left_out=left_out)
         self.counts = [len(part) for part in parts]
         self._digests = [entry["sha256"] for entry in manifest["shards"]]
 

@@ -45,7 +45,7 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 def our_loader(root: Path, size: int, scale: tuple[float, float], batch_size: int) -> Batches:
     """An epoch of root/<class>/, as the training loop loads it -> images (B, 3, size, size) and labels (B,)."""
     transform = v2.Compose([JpegCrop(size, scale), v2.RandomHorizontalFlip(), ToNormalized()])
-    samples = Augmented(Encoded(FolderPictures(root)), transform)
+    samples = Augmented(Encoded(FolderPictures(root, upright=False)), transform)
     return DataLoader(samples, batch_size, shuffle=True, drop_last=True)
 
 

@@ -178,4 +178,5 @@ class ShardStream(IterableDataset[tuple[Tensor, Tensor]]):
     def _transformed(self, sample: dict[str, Any]) -> Any:
         key, label = sample["__key__"], int(sample[LABEL.lstrip(".")])
         with seeded(self.seed, self.epoch, int(key)):
-            return self.transform(EncodedImage(f"{sample['__url__']}, {key}", sample[PICTURE.lstrip(".")]), label)
+            name, content = f"{sample['__url__']}, {key}", sample[PICTURE.lstrip(".")]
+            return self.transform(EncodedImage(name, content, self.shards.upright), label)

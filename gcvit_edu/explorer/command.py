@@ -10,6 +10,7 @@ from PIL import Image
 from gcvit_edu.console import printable
 from gcvit_edu.data import emoji_classes
 from gcvit_edu.data.folder import DECODER_ERRORS
+from gcvit_edu.data.transforms import upright_rgb
 from gcvit_edu.explorer.page import LIMIT_KB, explore
 from gcvit_edu.model import GCViT
 from gcvit_edu.weights import load_weights, weights_metadata
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
-    print(f"{options.out} has {options.out.stat().st_size / 1000:.0f} kB. {made.note}".rstrip())
+    print(f"{printable(options.out)} has {options.out.stat().st_size / 1000:.0f} kB. {made.note}".rstrip())
     return 0
 
 
@@ -100,8 +101,7 @@ def _own_model(options: argparse.Namespace) -> tuple[GCViT, str, list[str]]:
 def _read(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
-            image.load()
-            return image
+            return upright_rgb(image)
     except FileNotFoundError:
         raise ValueError(f"there is no picture {path}") from None
     except DECODER_ERRORS as error:

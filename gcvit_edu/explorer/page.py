@@ -8,11 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from gcvit_edu.capture import AttentionRecord, capture_attention
-from gcvit_edu.data.transforms import crop_to, normalize
+from gcvit_edu.console import printable
+from gcvit_edu.data.transforms import crop_to, normalize, upright_rgb
 from gcvit_edu.explorer.markup import asset, jpeg, script, to_json
 from gcvit_edu.explorer.pack import attention_of, blocks_with_heads, describe
 from gcvit_edu.files import whole_file
@@ -79,7 +80,8 @@ def explore(
 
     Args:
         model: a GC ViT for colour pictures; it is run once, in eval mode, and left as it was.
-        image: any picture; its middle is cut out, and what is transparent becomes white.
+        image: any picture; upright_rgb says what becomes of EXIF orientations, transparency and 16 bits. Its middle
+            is cut out.
         size: side of the square that the network sees, or (height, width), in pixels; None for the model's own.
         blocks: (stage, block) of those to show, counted from 0; None for all.
         class_names: names of the model's classes in order, to show its five likeliest; empty shows none.
@@ -88,12 +90,14 @@ def explore(
         limit_kb: most kilobytes (1000 bytes) of the piece of HTML.
 
     Raises:
-        ValueError: for a model that is no GC ViT, something that is no picture, a size below 32 pixels, blocks that
-            the model does not have, as many names as it has no classes, or what cannot be kept within the limit.
+        ValueError: for a model that is no GC ViT, something that is no picture, one that upright_rgb refuses, a size
+            below 32 pixels, blocks that the model does not have, as many names as it has no classes, or what cannot
+            be kept within the limit.
     """
     if not isinstance(image, Image.Image):
         raise ValueError(f"the image is a {type(image).__name__}, not a PIL picture; use PIL.Image.open or load_photo")
-    picture = _upright_rgb(image)
+    picture = upright_rgb(image)
+    title, class_names = printable(title), [printable(name) for name in class_names]
     probabilities, records, seen_size = _look(model, picture, size)
     records = _chosen(records, blocks)
     height, width = seen_size
@@ -112,14 +116,6 @@ def explore(
         block |= attention_of(record, every_head=place in with_heads)
     data["note"] = _note(records, with_heads)
     return Explorer(title, data["note"], data)
-
-
-def _upright_rgb(image: Image.Image) -> Image.Image:
-    upright = ImageOps.exif_transpose(image)
-    if not upright.has_transparency_data:
-        return upright.convert("RGB")
-    white = Image.new("RGBA", upright.size, "white")
-    return Image.alpha_composite(white, upright.convert("RGBA")).convert("RGB")
 
 
 def _look(

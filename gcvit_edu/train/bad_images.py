@@ -1,15 +1,33 @@
-"""Leaving pictures out that cannot be read."""
+"""Leaving pictures out that cannot be read, and remembering which can."""
 
+import hashlib
+import json
+import os
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
+import PIL
+
+from gcvit_edu.console import printable
 from gcvit_edu.data.encoded import EncodedImage
 from gcvit_edu.data.folder import BadImage
-from gcvit_edu.train.dist import gather, place_in_world
+from gcvit_edu.data.words import counted
+from gcvit_edu.files import whole_file
+from gcvit_edu.train.dist import by_first, gather, place_in_world
+
+MEMORY = ".gcvit_edu_readable.json"  # in the folder of the pictures; what cannot be read is tried again each time
+RULES = {"pillow": PIL.__version__, "rules": 1}  # what a verdict holds for, besides the picture
+AT_A_TIME = 100_000  # pictures between two writes of what was found
 
 
 class Pictures(Protocol):
-    """A data set of pictures, or of their files, with labels; it raises BadImage for those that it cannot read."""
+    """A data set of pictures, or of their files, with labels; it raises BadImage for those that it cannot read.
+
+    Where it has a folder `root` and a method stamp(index) -> str, which names a picture in its present state, what was
+    found is remembered. With `labels`, an array of the numbers of the classes, a class without a picture is noticed.
+    """
 
     classes: Sequence[str]
 
@@ -19,10 +37,11 @@ class Pictures(Protocol):
 
 
 class Readable:
-    """A data set without the pictures that cannot be read: each is tried once, at the start.
+    """A data set without the pictures that cannot be read: each is tried once, before the first step.
 
     So the number of pictures is known before the first step, the same on every process and after a resume. The
-    processes of a run share the work.
+    processes of a run share the work. Pictures that could be read are remembered in a file in their folder, or, where
+    nothing can be written there, in the user's cache; a picture that has changed since is tried again.
 
     Args:
         pictures: the whole data set.
@@ -38,20 +57,89 @@ class Readable:
     def __init__(self, pictures: Pictures) -> None:
         self.dataset, self.classes = pictures, pictures.classes
         rank, world = place_in_world()
-        own = [
-            (index, message) for index in range(rank, len(pictures), world) if (message := _problem(pictures, index))
-        ]
-        bad = dict(sorted(found for part in gather(own) for found in part))
-        self.skipped = list(bad.values())
+        memory = _Memory(pictures)
+        unknown: list[int] = by_first(memory.unknown)
+        if unknown and rank == 0:
+            few = f" of {len(pictures)}; the others were read before and have not changed"
+            more = few if len(unknown) < len(pictures) else ""
+            print(f"bad_images=skip: trying to read {counted(len(unknown), 'picture')}{more}", flush=True)
+        bad: dict[int, str] = {}
+        for start in range(0, len(unknown), AT_A_TIME):
+            part = unknown[start : start + AT_A_TIME]
+            own = [(index, message) for index in part[rank::world] if (message := _problem(pictures, index))]
+            bad |= dict(found for each in gather(own) for found in each)
+            if rank == 0:
+                memory.add([each for each in part if each not in bad])
+        self.skipped = [bad[index] for index in sorted(bad)]
         self.kept = [index for index in range(len(pictures)) if index not in bad]
         if not self.kept:
             raise ValueError(f"none of the {len(pictures)} pictures can be read; the first: {self.skipped[0]}")
+        if unknown and rank == 0:
+            print(f"bad_images=skip: {self._found()}", flush=True)
 
     def __len__(self) -> int:
         return len(self.kept)
 
     def __getitem__(self, index: int) -> tuple[Any, int]:
         return self.dataset[self.kept[index]]
+
+    @property
+    def about(self) -> str:
+        """What the whole data set says of itself, and how many of it cannot be read, as a line."""
+        return "; ".join(filter(None, (getattr(self.dataset, "about", ""), self._found())))
+
+    def _found(self) -> str:
+        if not self.skipped:
+            return "all can be read"
+        left = set(self.dataset.labels[self.kept].tolist()) if hasattr(self.dataset, "labels") else None
+        empty = [name for label, name in enumerate(self.classes) if left is not None and label not in left]
+        nothing = f", and nothing of {', '.join(empty)}" if empty else ""
+        found = f"{len(self.skipped)} of {len(self.dataset)} pictures cannot be read and are left out"
+        return printable(f"{found}: {len(self)} remain{nothing}")
+
+
+class _Memory:
+    """Which pictures of a folder could be read: digests of their stamps, in a file that any run may add to."""
+
+    def __init__(self, pictures: Pictures) -> None:
+        self.pictures = pictures
+        self.known: set[str] = set()
+        self.digests: dict[int, str] = {}  # of the unknown pictures, from before they are tried
+        self.files: list[Path] = []  # the first that can be written is
+        if hasattr(pictures, "stamp"):
+            root = Path(pictures.root).absolute()
+            name = f"readable-{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
+            cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+            self.files = [root / MEMORY, Path(cache, "gcvit_edu", name)]
+
+    def unknown(self) -> list[int]:
+        """The indices of the pictures that have to be tried."""
+        for path in self.files:
+            with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # none, or nothing that we wrote
+                found = json.loads(path.read_text(encoding="utf-8"))
+                if found["for"] == RULES:
+                    self.known |= set(found["read"])
+        for index in range(len(self.pictures)):
+            stamp = os.fsencode(self.pictures.stamp(index)) if self.files else b""
+            digest = hashlib.sha256(stamp).hexdigest()[:16]
+            if digest not in self.known:
+                self.digests[index] = digest
+        return list(self.digests)
+
+    def add(self, indices: list[int]) -> None:
+        """Remember pictures that could be read, if that can be written anywhere."""
+        if not indices:
+            return
+        self.known |= {self.digests[index] for index in indices}
+        content = json.dumps({"for": RULES, "read": sorted(self.known)}).encode()
+        for path in self.files:
+            with suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                own = path.with_name(f"{path.name}.{os.getpid()}")  # two runs may write at once
+                with whole_file(own) as file:
+                    file.write(content)
+                os.replace(own, path)
+                return
 
 
 def _problem(pictures: Pictures, index: int) -> str | None:

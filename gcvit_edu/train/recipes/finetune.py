@@ -12,11 +12,10 @@ Expected accuracy, time and hardware: those of your pictures and your machine.
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from torch import nn
 
-from gcvit_edu.data.folder import Folder
+from gcvit_edu.data.folder import Folder, train_and_val
 from gcvit_edu.train.bad_images import readable
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.samples import Samples
@@ -107,7 +106,4 @@ def _pictures(config: FinetuneConfig) -> tuple[Folder, Folder]:
     """The two parts of the folder, as it has them or as a hash of the names makes them."""
     if not config.data:
         raise ValueError("data='' names no folder; add --data FOLDER, one with a folder of pictures for each class")
-    parts = [Path(config.data) / part for part in ("train", "val")]
-    if all(part.is_dir() for part in parts):
-        return Folder(parts[0]), Folder(parts[1])
-    return Folder(config.data).parted(config.val_share)
+    return train_and_val(config.data, config.val_share)

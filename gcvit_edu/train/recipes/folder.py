@@ -38,9 +38,9 @@ CONFIG = FolderConfig(mixup=0.8, cutmix=1.0, randaugment_ops=2, erasing=0.25, em
 def make_data(config: FolderConfig) -> tuple[Samples, Samples]:
     """The pictures of data/train, augmented, and those of data/val."""
     from gcvit_edu.data.augment import Augmented
-    from gcvit_edu.data.folder import Folder
+    from gcvit_edu.data.folder import train_and_val
 
-    training, validation = (readable(Folder(f"{config.data}/{part}"), config.bad_images) for part in ("train", "val"))
+    training, validation = (readable(pictures, config.bad_images) for pictures in train_and_val(config.data))
     return (
         Augmented(training, train_transform(config), seed=config.seed),
         Augmented(validation, validation_transform(config), seed=config.seed),
