@@ -7,7 +7,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 def printable(text: object, encoding: str | None = None) -> str:
-    r"""A text with what an encoding (UTF-8) lacks as backslash escapes: a file's name may have bytes that are no text."""
+    """A text with what an encoding (UTF-8) lacks as backslash escapes; a file's name may have any bytes."""
     encoding = encoding or "utf-8"
     return str(text).encode(encoding, "backslashreplace").decode(encoding)
 
