@@ -96,9 +96,13 @@ LAYERS = changes(
     ("squeezing", 'c").mean(1)', 'c").amax(1)'),
     ("layout-of-the-squeezed-gradient", 'rearrange(x, "b c h w -> b (h w) c").mean(1)', "x.mean((2, 3))"),
     ("bias-of-the-gate", "dim // 4, bias=False", "dim // 4, bias=True"),
-    ("residual-of-the-mbconv", "torch.baddbmm(tokens_x, tokens_y, weights)", "torch.bmm(tokens_y, weights)"),
-    ("gates-of-each-image", "self.se(y)[:, :, None]", "self.se(y[:1]).expand(len(y), -1)[:, :, None]"),
-    ("channels-that-are-gated", "self.se(y)[:, :, None]", "self.se(y)[:, None]"),
+    ("residual-of-the-mbconv", "return x + self.conv_pw(", "return self.conv_pw("),
+    ("gates-of-each-image", "y * self.se(y)[", "y * self.se(y[:1])["),
+    (
+        "place-of-the-gates",
+        "self.conv_pw(y * self.se(y)[:, :, None, None])",
+        "self.conv_pw(y) * self.se(y)[:, :, None, None]",
+    ),
     ("scaling-of-what-is-kept", "bernoulli_(keep) / keep", "bernoulli_(keep)"),
     ("probability-of-keeping", "keep = 1 - self.rate", "keep = self.rate"),
     ("dropping-whole-samples", "(x.shape[0],) + (1,) * (x.ndim - 1)", "x.shape"),
@@ -318,12 +322,8 @@ LATER_CHAPTERS = (
     + changes(
         "book/04_fused_mbconv.ipynb",
         "",
-        ("chapter-4-residual", "torch.baddbmm(tokens_x, tokens_y, weights)", "torch.bmm(tokens_y, weights)"),
-        (
-            "chapter-4-gates-of-each-image",
-            "self.se(y)[:, :, None] *",
-            "self.se(y[:1])[:, :, None].repeat(len(y), 1, 1) *",
-        ),
+        ("chapter-4-residual", "return x + self.conv_pw(y * self.se", "return self.conv_pw(y * self.se"),
+        ("chapter-4-gates-of-each-image", "self.conv_pw(y * self.se(y)[", "self.conv_pw(y * self.se(y[:1])["),
         ("chapter-4-squeezing", 'c").mean(1)  #', 'c").amax(1)  #'),
     )
     + changes(
