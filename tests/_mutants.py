@@ -159,16 +159,27 @@ MODEL = (
     )
 )
 
-INPUTS = changes(
-    "gcvit_edu/inputs.py",
-    "test_model.py::test_images_that_cannot_be_right_are_refused",
-    ("largest-value", "largest > 100", "largest > 300"),
-    ("colours-whose-values-are-seen", "config.in_chans == 3", "config.in_chans == 1"),
-    ("dimensions-of-a-batch", "image.ndim != 4", "image.ndim < 4"),
-) + changes(
-    "gcvit_edu/inputs.py",
-    "test_model.py::test_normalised_images_are_not_refused",
-    ("largest-value-too-small", "largest > 100", "largest > 25"),
+INPUTS = (
+    changes(
+        "gcvit_edu/inputs.py",
+        "test_model.py::test_images_that_cannot_be_right_are_refused",
+        ("largest-value", "LARGEST_NORMAL = 100", "LARGEST_NORMAL = 300"),
+        ("colours-whose-values-are-seen", "config.in_chans == 3", "config.in_chans == 1"),
+        ("dimensions-of-a-batch", "image.ndim != 4", "image.ndim < 4"),
+    )
+    + changes(
+        "gcvit_edu/inputs.py",
+        "test_model.py::test_normalised_images_are_not_refused",
+        ("largest-value-too-small", "LARGEST_NORMAL = 100", "LARGEST_NORMAL = 25"),
+    )
+    + changes(
+        "gcvit_edu/inputs.py",
+        "test_inputs.py",
+        ("pictures-of-16-bits", "LARGEST_OF_16_BITS = 65535", "LARGEST_OF_16_BITS = 255"),
+        ("values-of-no-picture", "largest > LARGEST_OF_16_BITS:", "largest > 1e38:"),
+        ("single-large-values", "sizes.mean() > 3", "sizes.mean() > 0"),
+        ("dark-pictures", "sizes.equal(sizes.round())", "False"),
+    )
 )
 
 CONFIG = changes(
