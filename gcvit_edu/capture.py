@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from einops import rearrange
 from torch import Tensor, nn
 
+from gcvit_edu.ablation import ShiftedWindowAttention
 from gcvit_edu.attention import attend_explicit
 from gcvit_edu.model import GCViT
 
@@ -23,6 +24,7 @@ class AttentionRecord:
         window: side of the window, T = window**2.
         grid: rows and columns of windows, N = rows * columns.
         map_size: height and width of the map before padding, in tokens.
+        shift: by how many rows and columns the map was rolled, up and to the left, before it was cut into windows.
     """
 
     stage: int
@@ -32,6 +34,13 @@ class AttentionRecord:
     window: int
     grid: tuple[int, int]
     map_size: tuple[int, int]
+    shift: int = 0
+
+
+def shift_of(attn: nn.Module, map_size: tuple[int, int]) -> int:
+    """By how many rows and columns an attention layer rolls a map of this size before it cuts it into windows."""
+    shifted = isinstance(attn, ShiftedWindowAttention) and map_size != (attn.window, attn.window)
+    return attn.window // 2 if shifted else 0
 
 
 @contextmanager
@@ -84,7 +93,8 @@ def _record(
         _, weights = attend_explicit(q, k, v, bias, real)
         grid = tuple(-(-side // attn.window) for side in map_size)
         weights = rearrange(weights, "(b n) h q k -> b n h q k", n=grid[0] * grid[1])
-        records.append(AttentionRecord(stage, block, is_global, weights, attn.window, grid, map_size))
+        shift = shift_of(attn, map_size)
+        records.append(AttentionRecord(stage, block, is_global, weights, attn.window, grid, map_size, shift))
         return weights.flatten(0, 1) @ v  # from the record itself: a logit has a gradient by its weights
 
     hook = attn.register_forward_pre_hook(remember_size)

@@ -1,22 +1,31 @@
 """Refusing what cannot be a batch of images."""
 
-import math
-
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 from gcvit_edu.config import MIN_IMAGE_SIZE, GCViTConfig
+
+LARGEST_NORMAL = 100  # in size; normalised colours stay below 3, and so does their mean
+LARGEST_OF_16_BITS = 65535
 
 
 def check_image(image: Tensor, config: GCViTConfig) -> None:
     """Refuse what cannot be a batch of normalised images for this network.
 
     Values are looked at only for colour images on the CPU, and not while a compiler or transform traces the network.
+    Values beyond any picture's are let pass: tools that count operations run a network on memory nobody has filled.
 
     Raises:
         ValueError: for a wrong number of dimensions or channels, a size below 32 pixels,
-            integers, infinite values, or values as large as those of an image from 0 to 255.
+            integers, infinite values, or values like those of an image from 0 to 255, or to 65535;
+            and for torch.fx's tracer, unless it takes this function as one step.
     """
+    if isinstance(image, fx.Proxy):
+        raise ValueError(
+            "torch.fx cannot look into a GC ViT, which asks for the size of its maps; use torch.export, "
+            "model.forward_intermediates, or create_feature_extractor and get_graph_node_names of timm.layers "
+            "(torchvision's leave the model in training mode here: call model.eval())"
+        )
     shape = tuple(image.shape)
     if image.ndim != 4 or shape[1] != config.in_chans:
         raise ValueError(
@@ -31,25 +40,31 @@ def check_image(image: Tensor, config: GCViTConfig) -> None:
             f"an image of type {image.dtype} is not normalised; divide by 255, subtract the mean and "
             "divide by the standard deviation"
         )
-    largest = _largest(image) if config.in_chans == 3 else 0.0
-    if largest == math.inf:
-        raise ValueError("the image holds infinite values; look for a division by zero where it was normalised")
-    if largest > 100:  # normalised colours stay below 3; nothing but an image from 0 to 255 comes here
-        raise ValueError(
-            f"the image holds values of up to {largest:.0f} in size, so it is not normalised; divide by 255, "
-            "subtract the mean and divide by the standard deviation"
-        )
+    if config.in_chans == 3 and not _largest(image) <= LARGEST_NORMAL:  # also where it is NaN
+        _check_large_values(image.detach())
 
 
 def _largest(image: Tensor) -> float:
-    """The largest size of a value that is a number, or 0 where there is none to look at cheaply."""
+    """The largest size of a value, NaN where one is, or 0 where there is none to look at cheaply."""
     if image.device.type != "cpu" or not image.numel() or torch.compiler.is_compiling():
         return 0.0
     try:
-        values = image.detach()
-        lowest, highest = torch.aminmax(values)
-        if highest.isnan():  # it would hide an infinity beside it
-            lowest, highest = torch.aminmax(values.nan_to_num(0, math.inf, -math.inf))
+        lowest, highest = torch.aminmax(image.detach())
         return max(-lowest.item(), highest.item())
     except RuntimeError:  # fake tensors and function transforms have no values
         return 0.0
+
+
+def _check_large_values(image: Tensor) -> None:
+    sizes = image[image.isfinite()].abs()
+    largest = sizes.max().item() if sizes.numel() else 0.0
+    if largest > LARGEST_OF_16_BITS:  # of no picture
+        return
+    if image.isinf().any():
+        raise ValueError("the image holds infinite values; look for a division by zero where it was normalised")
+    # A few large values among small ones are no picture either, unless all are whole numbers: then a dark one.
+    if largest > LARGEST_NORMAL and (sizes.mean() > 3 or sizes.equal(sizes.round())):
+        raise ValueError(
+            f"the image holds values of up to {largest:.0f} in size, so it is not normalised; divide by 255 (one of "
+            f"16 bits by {LARGEST_OF_16_BITS}), subtract the mean and divide by the standard deviation"
+        )

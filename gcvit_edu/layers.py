@@ -58,14 +58,12 @@ class FusedMBConv(nn.Module):
         self.conv_dw = nn.Conv2d(dim, dim, kernel_size=3, padding=1, groups=dim, bias=False)
         self.se = SqueezeExcite(dim)
         self.conv_pw = nn.Conv2d(dim, dim, kernel_size=1, bias=False)
+        # The same order in memory, but the strides that gradients have of maps with channels last: DDP compares them.
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.gelu(self.conv_dw(x))
-        # Scaling the channels that the 1x1 convolution reads is scaling its weights, which are mostly fewer numbers.
-        weights = self.se(y)[:, :, None] * self.conv_pw.weight.flatten(1).T  # (B, C, C'), another for each image
-        tokens_x, tokens_y = (rearrange(z, "b c h w -> b (h w) c") for z in (x, y))
-        out = torch.baddbmm(tokens_x, tokens_y, weights)  # x + y @ weights
-        return rearrange(out, "b (h w) c -> b c h w", h=x.shape[2])
+        return x + self.conv_pw(y * self.se(y)[:, :, None, None])
 
 
 class DropPath(nn.Module):
@@ -107,7 +105,13 @@ class LayerScale(nn.Module):
 
     def __init__(self, dim: int, init_value: float) -> None:
         super().__init__()
-        self.gamma = nn.Parameter(torch.full((dim,), float(init_value)))
+        self.init_value = float(init_value)
+        self.gamma = nn.Parameter(torch.empty(dim))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Back to the initial value; also after to_empty, which leaves the memory as it finds it."""
+        nn.init.constant_(self.gamma, self.init_value)
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.gamma

@@ -62,6 +62,9 @@ class Block(nn.Module):
 class Stage(nn.Module):
     """(B, H, W, C) -> (B, H', W', C'): downsample (but for the first stage), one global query, then the blocks.
 
+    Tools for Grad-CAM mostly expect (B, C, H, W), and without an error draw a wrong map of (B, H, W, C): give them
+    reshape_transform=lambda x: x.permute(0, 3, 1, 2), or see attention_map's "gradcam".
+
     Args:
         config: the whole network's numbers.
         index: which stage, from 0.

@@ -33,8 +33,14 @@ class RelativePositionBias(nn.Module):
     def __init__(self, window: int, num_heads: int) -> None:
         super().__init__()
         self.window = window
-        self.table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, num_heads))
-        self.register_buffer("index", relative_position_index(window), persistent=False)
+        self.table = nn.Parameter(torch.empty((2 * window - 1) ** 2, num_heads))
+        self.register_buffer("index", None, persistent=False)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """A table of zeros, and the index, which after to_empty are whatever was in memory."""
+        nn.init.zeros_(self.table)
+        self._set_index()
 
     def forward(self) -> Tensor:
         # The same as table[index] with the heads in front, but faster, in large windows several times when training.
@@ -45,6 +51,9 @@ class RelativePositionBias(nn.Module):
     def _load_from_state_dict(self, *args: Any) -> None:
         # The index is not saved, and a model that was made without memory (on "meta") has none until now.
         super()._load_from_state_dict(*args)
+        self._set_index()
+
+    def _set_index(self) -> None:
         with self.table.device:
             self.index = relative_position_index(self.window)
 

@@ -39,6 +39,8 @@ class PatchStem(nn.Module):
     def __init__(self, in_chans: int, dim: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_chans, dim, kernel_size=3, stride=2, padding=1)
+        if in_chans == 1:  # both orders are one then; with the strides of gradients, as in FusedMBConv
+            self.conv.to(memory_format=torch.channels_last)
         self.down = Downsample(dim, dim)
 
     def forward(self, image: Tensor) -> Tensor:

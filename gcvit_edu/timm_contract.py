@@ -128,3 +128,14 @@ class TimmContract(nn.Module):
         blocks = r"^stages\.(\d+)"
         fine = [(r"^stages\.(\d+)\.(?:downsample|query)", (0,)), (r"^stages\.(\d+)\.blocks\.(\d+)", None)]
         return {"stem": r"^stem", "blocks": blocks if coarse else [*fine, (r"^norm", (99999,))]}
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """torch.jit.script asks here first.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            f"a {type(self).__name__} cannot be scripted, since einops works its shapes out; "
+            "use torch.export, or torch.jit.trace with an example"
+        )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from gcvit_edu.config import GCViTConfig
 from gcvit_edu.model import GCViT
 from gcvit_edu.timm_registry import register_with_timm
+from gcvit_edu.timm_tracing import register_leaves_with_timm
 from gcvit_edu.weights import TIMM_VARIANTS, load_weights, shipped_weights
 
 _TINY = GCViTConfig()  # 64 channels, MLP ratio 3
@@ -105,3 +106,4 @@ def _pretrained(name: str, in_chans: int, pretrained: bool | str) -> tuple[str, 
 
 for _name, _config in VARIANTS.items():
     register_with_timm(_name, _config, create_model)
+register_leaves_with_timm()

@@ -96,9 +96,13 @@ LAYERS = changes(
     ("squeezing", 'c").mean(1)', 'c").amax(1)'),
     ("layout-of-the-squeezed-gradient", 'rearrange(x, "b c h w -> b (h w) c").mean(1)', "x.mean((2, 3))"),
     ("bias-of-the-gate", "dim // 4, bias=False", "dim // 4, bias=True"),
-    ("residual-of-the-mbconv", "torch.baddbmm(tokens_x, tokens_y, weights)", "torch.bmm(tokens_y, weights)"),
-    ("gates-of-each-image", "self.se(y)[:, :, None]", "self.se(y[:1]).expand(len(y), -1)[:, :, None]"),
-    ("channels-that-are-gated", "self.se(y)[:, :, None]", "self.se(y)[:, None]"),
+    ("residual-of-the-mbconv", "return x + self.conv_pw(", "return self.conv_pw("),
+    ("gates-of-each-image", "y * self.se(y)[", "y * self.se(y[:1])["),
+    (
+        "place-of-the-gates",
+        "self.conv_pw(y * self.se(y)[:, :, None, None])",
+        "self.conv_pw(y) * self.se(y)[:, :, None, None]",
+    ),
     ("scaling-of-what-is-kept", "bernoulli_(keep) / keep", "bernoulli_(keep)"),
     ("probability-of-keeping", "keep = 1 - self.rate", "keep = self.rate"),
     ("dropping-whole-samples", "(x.shape[0],) + (1,) * (x.ndim - 1)", "x.shape"),
@@ -155,16 +159,27 @@ MODEL = (
     )
 )
 
-INPUTS = changes(
-    "gcvit_edu/inputs.py",
-    "test_model.py::test_images_that_cannot_be_right_are_refused",
-    ("largest-value", "largest > 100", "largest > 300"),
-    ("colours-whose-values-are-seen", "config.in_chans == 3", "config.in_chans == 1"),
-    ("dimensions-of-a-batch", "image.ndim != 4", "image.ndim < 4"),
-) + changes(
-    "gcvit_edu/inputs.py",
-    "test_model.py::test_normalised_images_are_not_refused",
-    ("largest-value-too-small", "largest > 100", "largest > 25"),
+INPUTS = (
+    changes(
+        "gcvit_edu/inputs.py",
+        "test_model.py::test_images_that_cannot_be_right_are_refused",
+        ("largest-value", "LARGEST_NORMAL = 100", "LARGEST_NORMAL = 300"),
+        ("colours-whose-values-are-seen", "config.in_chans == 3", "config.in_chans == 1"),
+        ("dimensions-of-a-batch", "image.ndim != 4", "image.ndim < 4"),
+    )
+    + changes(
+        "gcvit_edu/inputs.py",
+        "test_model.py::test_normalised_images_are_not_refused",
+        ("largest-value-too-small", "LARGEST_NORMAL = 100", "LARGEST_NORMAL = 25"),
+    )
+    + changes(
+        "gcvit_edu/inputs.py",
+        "test_inputs.py",
+        ("pictures-of-16-bits", "LARGEST_OF_16_BITS = 65535", "LARGEST_OF_16_BITS = 255"),
+        ("values-of-no-picture", "largest > LARGEST_OF_16_BITS:", "largest > 1e38:"),
+        ("single-large-values", "sizes.mean() > 3", "sizes.mean() > 0"),
+        ("dark-pictures", "sizes.equal(sizes.round())", "False"),
+    )
 )
 
 CONFIG = changes(
@@ -318,12 +333,8 @@ LATER_CHAPTERS = (
     + changes(
         "book/04_fused_mbconv.ipynb",
         "",
-        ("chapter-4-residual", "torch.baddbmm(tokens_x, tokens_y, weights)", "torch.bmm(tokens_y, weights)"),
-        (
-            "chapter-4-gates-of-each-image",
-            "self.se(y)[:, :, None] *",
-            "self.se(y[:1])[:, :, None].repeat(len(y), 1, 1) *",
-        ),
+        ("chapter-4-residual", "return x + self.conv_pw(y * self.se", "return self.conv_pw(y * self.se"),
+        ("chapter-4-gates-of-each-image", "self.conv_pw(y * self.se(y)[", "self.conv_pw(y * self.se(y[:1])["),
         ("chapter-4-squeezing", 'c").mean(1)  #', 'c").amax(1)  #'),
     )
     + changes(

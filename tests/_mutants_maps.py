@@ -80,7 +80,37 @@ OF_MAPS = (
     (
         "gcvit_edu/maps/entry.py",
         "test_maps.py::test_without_a_block_it_is_the_last_global_one",
-        ("last-global-block", "blocks - 1 - blocks % 2", "blocks - 1"),
+        ("last-global-block", "return are_global[-1]", "return are_global[0]"),
+    ),
+    (
+        "gcvit_edu/maps/layout.py",
+        "test_maps_ablations.py",
+        ("direction-of-a-shift", "values.roll((-shift, -shift), (1, 2))", "values.roll((shift, shift), (1, 2))"),
+        ("shift-that-is-undone", "0].roll((shift, shift), (1, 2))", "0]"),
+    ),
+    (
+        "gcvit_edu/maps/flow.py",
+        "test_maps_ablations.py",
+        (
+            "shift-of-the-rollout",
+            "attended, record.window, record.map_size, record.shift",
+            "attended, record.window, record.map_size",
+        ),
+    ),
+    (
+        "gcvit_edu/maps/whole_map.py",
+        "test_maps_ablations.py",
+        ("shift-of-the-keys", "x.roll((-shift, -shift), (1, 2))", "x"),
+    ),
+    (
+        "gcvit_edu/capture.py",
+        "test_maps_ablations.py",
+        ("shift-of-a-single-window", "and map_size != (attn.window, attn.window)", ""),
+    ),
+    (
+        "gcvit_edu/maps/entry.py",
+        "test_maps_ablations.py",
+        ("blocks-that-are-global", "if block.use_global]", "if index % 2]"),
     ),
     (
         "gcvit_edu/maps/entry.py",

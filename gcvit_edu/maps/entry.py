@@ -89,7 +89,8 @@ def attention_map(
         image: (B, in_chans, H, W), normalised, of any size that the model takes.
         method: one of METHODS.
         stage: index of the stage, from 0.
-        block: index of the block in its stage, from 0; odd ones are global. None for the stage's last global block.
+        block: index of the block in its stage, from 0; in GC ViT the odd ones are global. None for the stage's last
+            global block.
         head: index of the head; None for the mean of all.
         target: the class, one number for all images or (B,); None for each image's largest logit.
         bias: for "unwindowed", whether to add the relative position bias.
@@ -101,10 +102,11 @@ def attention_map(
     _check(model, method, stage, {"block": block, "head": head, "target": target, "bias": None if bias else False})
     if "block" in _READS[method]:
         block = _checked_block(model, stage, block)
-    if method == "column" and block % 2 == 0:
+    if method == "column" and not model.stages[stage].blocks[block].use_global:
+        are_global = ", ".join(map(str, _global_blocks(model, stage))) or "none"
         raise ValueError(
-            f"block={block} is local, and the method 'column' is about the global query; take an odd block, "
-            "or leave block out for the last global one"
+            f"block={block} is local, and the method 'column' is about the global query; the global blocks of stage "
+            f"{stage} are: {are_global}. Take one of these, or another method"
         )
     labels = None
     if method == "unwindowed":
@@ -142,10 +144,16 @@ def _check(model: GCViT, method: str, stage: int, options: dict[str, object]) ->
 def _checked_block(model: GCViT, stage: int, block: int | None) -> int:
     blocks = len(model.stages[stage].blocks)
     if block is None:
-        return blocks - 1 - blocks % 2  # the last odd index
+        if not (are_global := _global_blocks(model, stage)):
+            raise ValueError(f"stage {stage} has no global block; give block=, a number from 0 to {blocks - 1}")
+        return are_global[-1]
     if not 0 <= block < blocks:
         raise ValueError(f"there is no block={block}; stage {stage} has {blocks}, numbered from 0")
     return block
+
+
+def _global_blocks(model: GCViT, stage: int) -> list[int]:
+    return [index for index, block in enumerate(model.stages[stage].blocks) if block.use_global]
 
 
 def _record_of(records: list[AttentionRecord], stage: int, block: int) -> AttentionRecord:

@@ -45,9 +45,9 @@ def rollout(records: Sequence[AttentionRecord]) -> Tensor:
     for record in reversed(records):
         if record.stage != stage:
             share, stage = spread(share, record.map_size), record.stage
-        windows = map_to_windows(share, record.window)
+        windows = map_to_windows(share, record.window, record.shift)
         attended = torch.einsum("bnq,bnqk->bnk", windows, record.weights.mean(2))
-        share = 0.5 * share + 0.5 * windows_to_map(attended, record.window, record.map_size)
+        share = 0.5 * share + 0.5 * windows_to_map(attended, record.window, record.map_size, record.shift)
     return share
 
 

@@ -36,7 +36,7 @@ def gradient_times_attention(record: AttentionRecord, gradient: Tensor, head: in
             "take it with respect to record.weights"
         )
     gain = (gradient * record.weights.detach()).clamp_min(0)
-    return windows_to_map(of_head(gain, head).sum(2), record.window, record.map_size)
+    return windows_to_map(of_head(gain, head).sum(2), record.window, record.map_size, record.shift)
 
 
 def grad_cam(features: Tensor, gradient: Tensor) -> Tensor:

@@ -8,26 +8,30 @@ from torch.nn import functional as F
 from gcvit_edu.windows import pad_to_windows, window_merge, window_partition
 
 
-def map_to_windows(values: Tensor, window: int) -> Tensor:
-    """(B, H, W) -> (B, N, T): cut a map into windows, zeros where the last ones reach over its edge."""
-    padded, _ = pad_to_windows(values[..., None], window)
+def map_to_windows(values: Tensor, window: int, shift: int = 0) -> Tensor:
+    """(B, H, W) -> (B, N, T): cut a map into windows, zeros where the last ones reach over its edge.
+
+    With a shift it is rolled up and to the left first, as for shifted windows.
+    """
+    padded, _ = pad_to_windows(values.roll((-shift, -shift), (1, 2))[..., None], window)
     return rearrange(window_partition(padded, window), "(b n) t 1 -> b n t", b=len(values))
 
 
-def windows_to_map(values: Tensor, window: int, map_size: tuple[int, int]) -> Tensor:
+def windows_to_map(values: Tensor, window: int, map_size: tuple[int, int], shift: int = 0) -> Tensor:
     """(B, N, T) -> (B, H, W): put windows back together and crop the padding, the inverse of map_to_windows.
 
     Args:
         values: a number for each token of each window, windows and tokens row by row.
         window: side of the window, in tokens.
         map_size: H and W, in tokens, without padding.
+        shift: by how many rows and columns the map was rolled before it was cut; undone here.
 
     Raises:
         ValueError: if the windows do not make up a map of this size.
     """
     height, width = (side + -side % window for side in map_size)
     merged = window_merge(rearrange(values, "b n t -> (b n) t 1"), window, height, width)
-    return merged[:, : map_size[0], : map_size[1], 0]
+    return merged[:, : map_size[0], : map_size[1], 0].roll((shift, shift), (1, 2))
 
 
 def real_tokens(window: int, map_size: tuple[int, int], device: torch.device | None = None) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from gcvit_edu.capture import shift_of
 from gcvit_edu.maps.columns import of_head
 from gcvit_edu.maps.layout import real_tokens, windows_to_map
 from gcvit_edu.model import GCViT
@@ -23,6 +24,7 @@ class Questions:
         window: side of the window, T = window**2. Windows and tokens run row by row.
         map_size: height and width of the map without padding, in tokens.
         is_global: whether the queries are the global query's.
+        shift: by how many rows and columns the map was rolled, up and to the left, before it was cut into windows.
     """
 
     queries: Tensor
@@ -31,6 +33,7 @@ class Questions:
     window: int
     map_size: tuple[int, int]
     is_global: bool
+    shift: int = 0
 
 
 @torch.no_grad()
@@ -51,7 +54,9 @@ def questions_of(model: GCViT, image: Tensor, stage: int, block: int) -> Questio
     finally:
         hook.remove()
     ((x, *query),) = kept
-    tokens, _ = pad_to_windows(x, attn.window)
+    map_size = tuple(x.shape[1:3])
+    shift = shift_of(attn, map_size)
+    tokens, _ = pad_to_windows(x.roll((-shift, -shift), (1, 2)), attn.window)
     tokens = window_partition(tokens, attn.window)
     sizes = {"b": len(x), "h": attn.num_heads}
     if chosen.use_global:
@@ -59,7 +64,7 @@ def questions_of(model: GCViT, image: Tensor, stage: int, block: int) -> Questio
         queries = query[0][:, None]
     else:
         queries, keys, _ = rearrange(attn.qkv(tokens), "(b n) t (three h d) -> three b n h t d", three=3, **sizes)
-    return Questions(queries, keys, attn.bias(), attn.window, tuple(x.shape[1:3]), chosen.use_global)
+    return Questions(queries, keys, attn.bias(), attn.window, map_size, chosen.use_global, shift)
 
 
 def unwindowed_weights(queries: Tensor, keys: Tensor, bias: Tensor | None, real: Tensor) -> Tensor:
@@ -115,4 +120,4 @@ def unwindowed(questions: Questions, head: int | None = None, *, bias: bool = Tr
             some_bias = None if added is None else added[:, real[place]]
         total += rearrange(unwindowed_weights(queries, questions.keys, some_bias, real).sum(2), "b h n k -> b n h k")
         asking += queries.shape[2]
-    return windows_to_map(of_head(total, head) / asking, questions.window, questions.map_size)
+    return windows_to_map(of_head(total, head) / asking, questions.window, questions.map_size, questions.shift)

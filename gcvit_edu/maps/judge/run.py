@@ -51,17 +51,27 @@ def single_scenes(count: int, size: int, seed: int) -> Iterator[Scene]:
 def candidates(model: GCViT, size: int, methods: Iterable[str] = METHODS) -> dict[str, dict[str, Any]]:
     """{name: options of attention_map} of all maps worth judging at an image size, of the last global blocks.
 
-    Where one window covers the map, "windows" and "unwindowed" equal "column", which stands for them.
+    Where one window covers the map, "windows" and "unwindowed" equal "column", which stands for them. A stage without
+    global blocks, of another network than GC ViT, has no "column", and its last block takes their place.
     """
     found: dict[str, dict[str, Any]] = {}
     for stage, (stride, window) in enumerate(zip(model.config.strides, model.config.window_sizes, strict=True)):
         one_window = math.ceil(size / stride) <= window
-        of_windows = ("column",) if one_window else ("windows", "unwindowed")
+        blocks = model.stages[stage].blocks
+        is_global = any(block.use_global for block in blocks)
+        of_windows = ("column",) if one_window and is_global else ("windows", "unwindowed")
+        of_a_block = {} if is_global else {"block": len(blocks) - 1}
         for method in METHODS:
             if method in methods and method in (*of_windows, "rollout", "gradient", "gradcam"):
-                found[f"{method} {stage}"] = {"method": method, "stage": stage}
+                block = of_a_block if method in (*of_windows, "gradient") else {}
+                found[f"{method} {stage}"] = {"method": method, "stage": stage, **block}
         if "unwindowed" in methods and not one_window:
-            found[f"unwindowed {stage}, no bias"] = {"method": "unwindowed", "stage": stage, "bias": False}
+            found[f"unwindowed {stage}, no bias"] = {
+                "method": "unwindowed",
+                "stage": stage,
+                "bias": False,
+                **of_a_block,
+            }
     return found
 
 
