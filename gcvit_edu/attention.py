@@ -6,8 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gcvit_edu.position import RelativePositionBias
-from gcvit_edu.query import queries_for_windows
-from gcvit_edu.windows import pad_to_windows, window_merge, window_partition
+from gcvit_edu.windows import pad_to_windows, queries_for_windows, window_merge, window_partition
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = None) -> Tensor:

@@ -56,7 +56,7 @@ def plant_zero_padded_pooling(monkeypatch: pytest.MonkeyPatch) -> None:
     def pool(x: Tensor, kernel_size: int, stride: int, padding: int) -> Tensor:
         return F.max_pool2d(F.pad(x, [padding] * 4), kernel_size, stride)
 
-    functions = SimpleNamespace(max_pool2d=pool, adaptive_avg_pool2d=F.adaptive_avg_pool2d, pad=F.pad)
+    functions = SimpleNamespace(max_pool2d=pool, adaptive_avg_pool2d=F.adaptive_avg_pool2d)
     monkeypatch.setattr("gcvit_edu.query.F", functions)
 
 
