@@ -9,7 +9,7 @@ from gcvit_edu.model import Block, GCViT, Stage, init_weights
 from gcvit_edu.position import RelativePositionBias, relative_position_index, resize_bias_table
 from gcvit_edu.query import GlobalQueryGenerator
 from gcvit_edu.stem import Downsample, PatchStem
-from gcvit_edu.windows import pad_to_windows, window_merge, window_partition
+from gcvit_edu.windows import pad_to_windows, queries_for_windows, window_merge, window_partition
 
 # Imported when first asked for: some bring timm, which takes seconds to import.
 _LATER = {
@@ -44,6 +44,7 @@ __all__ = [
     "attend_explicit",
     "init_weights",
     "pad_to_windows",
+    "queries_for_windows",
     "relative_position_index",
     "resize_bias_table",
     "window_merge",

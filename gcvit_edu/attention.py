@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gcvit_edu.position import RelativePositionBias
-from gcvit_edu.windows import pad_to_windows, window_merge, window_partition
+from gcvit_edu.windows import pad_to_windows, queries_for_windows, window_merge, window_partition
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = None) -> Tensor:
@@ -16,7 +16,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = 
     """
     # With a mask the fused kernel would need the bias repeated in memory for each window. On the CPU it has no backward
     # pass through the bias, and PyTorch's replacement is slower than ours.
-    trains_on_cpu = q.device.type == "cpu" and torch.is_grad_enabled()
+    # A trace takes the fused kernel either way: PyTorch checks a trace by a second one, without gradients.
+    trains_on_cpu = q.device.type == "cpu" and torch.is_grad_enabled() and not torch.jit.is_tracing()
     if real is not None or trains_on_cpu:
         return attend_explicit(q, k, v, bias, real)[0]
     return F.scaled_dot_product_attention(for_each_window(q, k), k, v, attn_mask=bias[None])
@@ -50,7 +51,8 @@ def for_each_window(q: Tensor, k: Tensor) -> Tensor:
 
     Windows are image-major, so each image's copies stay together. With N = 1 nothing is copied.
     """
-    windows = k.shape[0] // max(1, q.shape[0])  # none of no image
+    # Arithmetic instead of a branch for a batch of none: a traced program then takes any number of images.
+    windows = k.shape[0] // (q.shape[0] + (q.shape[0] == 0))
     return q[:, None].expand(-1, windows, -1, -1, -1).flatten(0, 1)
 
 
@@ -90,7 +92,8 @@ class WindowAttention(nn.Module):
 class GlobalWindowAttention(nn.Module):
     """(B, H, W, C) and the global query (B, h, T, d) -> (B, H, W, C).
 
-    Keys and values come from each window, queries from the whole image: the same for all its windows.
+    Keys and values come from each window, queries from the whole image: the same for all windows that lie wholly on the
+    map. A window that is only partly on it asks with the query pooled to its real part: see queries_for_windows.
     Otherwise like WindowAttention, and with the same arguments.
 
     Raises:
@@ -117,6 +120,8 @@ class GlobalWindowAttention(nn.Module):
                 f"{self.window}x{self.window}; give (images, heads, tokens, channels of a head) = {fits}"
             )
         x, real = pad_to_windows(x, self.window)
+        if real is not None:
+            query = queries_for_windows(query, self.window, height, width)
         _, padded_height, padded_width, _ = x.shape
         kv = self.kv(window_partition(x, self.window))
         k, v = rearrange(kv, "n t (two h d) -> two n h t d", two=2, h=self.num_heads)

@@ -16,9 +16,9 @@ def check_image(image: Tensor, config: GCViTConfig) -> None:
     Values beyond any picture's are let pass: tools that count operations run a network on memory nobody has filled.
 
     Raises:
-        ValueError: for a wrong number of dimensions or channels, a size below 32 pixels,
-            integers, infinite values, or values like those of an image from 0 to 255, or to 65535;
-            and for torch.fx's tracer, unless it takes this function as one step.
+        ValueError: for a wrong number of dimensions or channels, a size below 32 pixels, a size that is not known (in
+            export with dynamic height or width), integers, infinite values, or values like those of an image from 0 to
+            255, or to 65535; and for torch.fx's tracer, unless it takes this function as one step.
     """
     if isinstance(image, fx.Proxy):
         raise ValueError(
@@ -31,6 +31,7 @@ def check_image(image: Tensor, config: GCViTConfig) -> None:
         raise ValueError(
             f"an image batch of shape {shape} does not fit; expected (batch, {config.in_chans}, height, width)"
         )
+    _refuse_unknown_sizes(*shape[2:])
     if min(shape[2:]) < MIN_IMAGE_SIZE:
         raise ValueError(
             f"an image of {shape[2]}x{shape[3]} pixels is too small; enlarge both sides to {MIN_IMAGE_SIZE} or more"
@@ -67,4 +68,22 @@ def _check_large_values(image: Tensor) -> None:
         raise ValueError(
             f"the image holds values of up to {largest:.0f} in size, so it is not normalised; divide by 255 (one of "
             f"16 bits by {LARGEST_OF_16_BITS}), subtract the mean and divide by the standard deviation"
+        )
+
+
+def _refuse_unknown_sizes(height: int, width: int) -> None:
+    """Refuse to export a program for any height and width: the sizes decide how each map is cut, padded and masked.
+
+    torch.export would write what is right for the example's size, and an ONNX file holds no check of it.
+    """
+    unknown = any(isinstance(side, torch.SymInt) for side in (height, width))
+    # PyTorch's strict mode shows sizes as plain numbers; what else they may be is asked of its compiler.
+    if not unknown and hasattr(torch.compiler, "is_exporting") and torch.compiler.is_exporting():
+        from torch.fx.experimental.symbolic_shapes import has_static_value
+
+        unknown = not (has_static_value(height) and has_static_value(width))
+    if unknown:
+        raise ValueError(
+            "a program for any height and width cannot be exported, since the sizes decide how maps are cut into "
+            "windows; export one for each size, with dynamic_shapes for the batch only"
         )

@@ -104,7 +104,7 @@ class GCViT(TimmContract):
     """Image (B, in_chans, H, W) -> logits (B, num_classes).
 
     Any H and W of 32 or more run. A map that is not a whole number of windows is padded; those of GC ViT-T at 224
-    pixels are all whole.
+    pixels are all whole. torch.export writes a program for one size and any number of images.
     TimmContract adds the other methods that timm's models have.
 
     Args:

@@ -41,6 +41,14 @@ WINDOWS = changes(
     ("side-of-the-padding", "F.pad(x, (0, 0, 0, right, 0, bottom))", "F.pad(x, (0, 0, right, 0, bottom, 0))"),
     ("amount-of-padding", "-height % window, -width % window", "-width % window, -height % window"),
     ("mask-of-the-padding", "value=False", "value=True"),
+) + changes(
+    "gcvit_edu/windows.py",
+    "test_reach.py",
+    ("thin-windows-that-ask-the-first-cells", "F.adaptive_avg_pool2d(cells, (r, c))", "cells[:, :, :r, :c]"),
+    ("maxima-for-thin-windows", "F.adaptive_avg_pool2d(cells", "F.adaptive_max_pool2d(cells"),
+    ("height-and-width-of-a-thin-window", "(window, last_height) for c", "(window, last_width) for c"),
+    ("thin-rows-and-columns", "2 * in_last_row[:, None] + in_last_column", "2 * in_last_column + in_last_row[:, None]"),
+    ("heads-of-a-thin-window", "b (h d) y x -> b h (y x) d", "b (d h) y x -> b h (y x) d"),
 )
 
 POSITION = changes(
@@ -73,6 +81,26 @@ ATTENTION = changes(
     ("heads-of-local-attention", "(three h d)", "(three d h)"),
     ("heads-of-global-attention", "(two h d)", "(two d h)"),
     ("order-of-q-and-k", "q, k, v = rearrange(qkv", "k, q, v = rearrange(qkv"),
+) + (
+    changes(
+        "gcvit_edu/attention.py",
+        "test_reach.py",
+        ("queries-of-thin-windows", "if real is not None:\n            query", "if False:\n            query"),
+        ("copies-for-whole-windows", "if real is not None:\n            query", "if True:\n            query"),
+    )
+    + changes(
+        "gcvit_edu/attention.py",
+        "test_export.py",
+        ("batch-of-a-trace", "(q.shape[0] + (q.shape[0] == 0))", "max(1, int(q.shape[0]))"),
+        ("kernel-of-a-trace", " and not torch.jit.is_tracing()", ""),
+    )
+    + changes(
+        "gcvit_edu/inputs.py",
+        "test_export.py",
+        ("sizes-that-are-symbols", "_refuse_unknown_sizes(*shape[2:])", "pass"),
+        ("sizes-in-strict-mode", "unknown = not (has_static_value(height) and has_static_value(width))", "pass"),
+        ("height-that-is-a-symbol", "for side in (height, width))\n", "for side in (width,))\n"),
+    )
 )
 
 QUERY = changes(

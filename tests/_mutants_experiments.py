@@ -82,6 +82,13 @@ EXPERIMENTS = (
         ),
     ),
     (
+        "gcvit_edu/train/sizes.py",
+        "test_train_sizes.py",
+        ("bug-that-stays", "attention.queries_for_windows = now", "pass"),
+        ("bug-that-is-none", "lambda query, *_: query", "now"),
+        ("size-measured-again", 'results.has(kind="accuracy", way=way, size=size)', 'results.has(kind="accuracy")'),
+    ),
+    (
         "gcvit_edu/travel.py",
         "test_travel.py",
         ("share-of-what-is-stopped", "found[0, :, 1]", "found[1:, :, 1]"),

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gcvit_edu.config import GCViTConfig
-from gcvit_edu.model import GCViT
+from gcvit_edu.layers import SqueezeExcite
+from gcvit_edu.model import Block, GCViT
+from gcvit_edu.query import GlobalQueryGenerator
 
 
 def small_config(**changes: object) -> GCViTConfig:
@@ -148,6 +150,38 @@ def _told_pool(pool: Callable[..., Any], winners: Iterator[Tensor], x: Tensor, *
     return told
 
 
+# --- Who hears of whom ---
+
+
+def blocks_and_query(window: int, levels: int) -> tuple[list[Block], GlobalQueryGenerator]:
+    """A local, a global and a local block of 8 channels, and a query generator without gates, in float64."""
+    generator = GlobalQueryGenerator(8, 2, window, levels).double()
+    blocks = [Block(8, 2, window, use_global=use_global).double() for use_global in (False, True, False)]
+    for seed, module in enumerate((generator, *blocks)):
+        enlarge_weights(module, seed)
+    for module in generator.modules():
+        if isinstance(module, SqueezeExcite):  # through a gate everything hears of everything a little
+            module.register_forward_hook(lambda _, __, gates: torch.ones_like(gates))
+    return blocks, generator
+
+
+@torch.no_grad()
+def reach(height: int, width: int, window: int) -> Tensor:
+    """(tokens, tokens) booleans: whether a change of one token shows in another after local, global and local block."""
+    levels = max(0, round(math.log2(min(height, width) / window)))
+    blocks, generator = blocks_and_query(window, levels)
+    tokens = height * width
+    noise = torch.Generator().manual_seed(0)
+    x = torch.randn(1, height, width, 8, generator=noise, dtype=torch.float64).repeat(tokens + 1, 1, 1, 1)
+    own = torch.arange(tokens)
+    x[own, own // width, own % width] = 3 * torch.randn(tokens, 8, generator=noise, dtype=torch.float64)
+    query = generator(x)
+    for block in blocks:
+        x = block(x, query)
+    # The last image is unchanged. Rounding alone may differ from image to image of a batch.
+    return ((x[:-1] - x[-1]).abs() > 1e-12).any(-1).flatten(1)
+
+
 # --- Slow and obvious versions: one image, one window, one head, one token at a time ---
 
 
@@ -216,20 +250,38 @@ def loop_query(generator: nn.Module, x: Tensor) -> Tensor:
     return torch.stack(queries)
 
 
+def loop_question(query: Tensor, window: int, i: int, j: int, rows: int, columns: int) -> Tensor:
+    """(T, d) -> (d,): what token (i, j) asks in a window with rows x columns real tokens: the mean of its share."""
+    covered = [
+        query[y * window + x]
+        for y in range(window)
+        for x in range(window)
+        if y * rows < (i + 1) * window
+        and (y + 1) * rows > i * window
+        and x * columns < (j + 1) * window
+        and (x + 1) * columns > j * window
+    ]
+    return torch.stack(covered).mean(0)
+
+
 def loop_attention(attn: nn.Module, x: Tensor, query: Tensor | None = None) -> Tensor:
-    """(B, H, W, C) -> (B, H, W, C); the last windows of a row or column may be smaller than the others."""
+    """(B, H, W, C) -> (B, H, W, C); the last windows of a row or column may be smaller than the others.
+
+    A smaller window asks with means of the query: its tokens share the whole query between them.
+    """
     _, height, width, dim = x.shape
     w, heads, d = attn.window, attn.num_heads, dim // attn.num_heads
     project = attn.qkv if query is None else attn.kv
     out = torch.zeros_like(x)
     for b, top, left in [(b, y, z) for b in range(len(x)) for y in range(0, height, w) for z in range(0, width, w)]:
         cells = [(i, j) for i in range(w) for j in range(w) if top + i < height and left + j < width]
+        size = (min(w, height - top), min(w, width - left))
         parts = {cell: project(x[b, top + cell[0], left + cell[1]]).unflatten(0, (-1, heads, d)) for cell in cells}
         for head in range(heads):
             keys = torch.stack([parts[cell][-2, head] for cell in cells])
             values = torch.stack([parts[cell][-1, head] for cell in cells])
             for i, j in cells:
-                q = parts[i, j][0, head] if query is None else query[b, head, i * w + j]
+                q = parts[i, j][0, head] if query is None else loop_question(query[b, head], w, i, j, *size)
                 rows = [(i - y + w - 1) * (2 * w - 1) + (j - z + w - 1) for y, z in cells]
                 logits = keys @ q / math.sqrt(d) + torch.stack([attn.bias.table[row, head] for row in rows])
                 out[b, top + i, left + j, head * d : (head + 1) * d] = torch.softmax(logits, 0) @ values

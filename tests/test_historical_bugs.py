@@ -1,4 +1,4 @@
-"""Bugs that other implementations really had, planted here: each must be caught, and caught by the right check."""
+"""Bugs that implementations really had, ours among them: each is planted, and must be caught by the right checks."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -14,6 +14,7 @@ from _support import (
     enlarge_weights,
     images,
     loop_query,
+    reach,
 )
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -55,7 +56,17 @@ def plant_zero_padded_pooling(monkeypatch: pytest.MonkeyPatch) -> None:
     def pool(x: Tensor, kernel_size: int, stride: int, padding: int) -> Tensor:
         return F.max_pool2d(F.pad(x, [padding] * 4), kernel_size, stride)
 
-    monkeypatch.setattr("gcvit_edu.query.F", SimpleNamespace(max_pool2d=pool, interpolate=F.interpolate))
+    functions = SimpleNamespace(max_pool2d=pool, adaptive_avg_pool2d=F.adaptive_avg_pool2d)
+    monkeypatch.setattr("gcvit_edu.query.F", functions)
+
+
+def plant_thin_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window that is partly padding asks with the first cells of the query (ours, until November 2026)."""
+
+    def first_cells(query: Tensor, window: int, height: int, width: int) -> Tensor:
+        return query.repeat_interleave(-(-height // window) * -(-width // window), dim=0)
+
+    monkeypatch.setattr("gcvit_edu.attention.queries_for_windows", first_cells)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +86,15 @@ def check_query(seed: int = 0) -> None:
     torch.testing.assert_close(made(x), loop_query(made, x))
 
 
+def check_reach() -> None:
+    """Every token hears of every other, on a map of whole windows and on one with thin windows at two sides."""
+    for side in (6, 8):
+        missing = int((~reach(side, side, window=3)).sum())
+        assert not missing, f"{missing} pairs of tokens cannot reach each other at {side}x{side}"
+
+
 PARITY, GRADIENTS, BATCH, ORDER, QUERY = "parity", "gradients", "batch invariance", "permutation", "query loops"
+REACH = "reach"
 
 
 def checks(models: tuple[GCViT, nn.Module]) -> dict[str, Callable[[], None]]:
@@ -87,6 +106,7 @@ def checks(models: tuple[GCViT, nn.Module]) -> dict[str, Callable[[], None]]:
         BATCH: lambda: check_batch_invariance(ours, x),
         ORDER: lambda: check_permutation(ours, x),
         QUERY: check_query,
+        REACH: check_reach,
     }
 
 
@@ -101,6 +121,7 @@ def test_without_a_bug_every_check_passes(models: tuple[GCViT, nn.Module]) -> No
         (plant_tiled_query, {PARITY, GRADIENTS, BATCH, ORDER}),
         (plant_heads_across_space, {PARITY, GRADIENTS, QUERY}),
         (plant_zero_padded_pooling, {PARITY, GRADIENTS, QUERY}),
+        (plant_thin_window, {REACH}),
     ],
 )
 def test_a_planted_bug_is_caught(
