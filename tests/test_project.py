@@ -111,6 +111,7 @@ TOP_LEVEL = {
     "data",
     "environment.yml",
     "gcvit_edu",
+    "hubconf.py",
     "pyproject.toml",
     "requirements.lock",
     "tests",
@@ -218,6 +219,7 @@ LEVELS = {
     "ablation": 3,
     "counting": 2,
     "timm_registry": 3,
+    "weight_keys": 1,
     "weights": 2,  # below the zoo, which loads pretrained weights
     "zoo": 3,
     "capture": 4,
