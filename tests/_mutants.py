@@ -245,7 +245,7 @@ REST = (
         ("classes-of-a-file", 'len(weights.get("head.weight", ()))', "cfg.num_classes"),
         ("crop-of-the-shipped-weights", '"crop_pct": 1.0', '"crop_pct": 0.875'),
         ("norm-of-the-last-map", '"norm": True', '"norm": False'),
-        ("size-of-the-pictures", "cfg.input_size[0], config.image_size, config.image_size", "cfg.input_size[0], 224, 224"),
+        ("size-of-the-pictures", "(cfg.input_size[0], config.image_size, config.image_size)", "cfg.input_size"),
         ("half-precision-of-summed-channels", ".float()  # timm adds", "  # timm adds"),
     )
     + changes(
