@@ -124,6 +124,7 @@ class GCViT(TimmContract):
         self.stem = PatchStem(config.in_chans, config.embed_dim)
         self.stages = nn.ModuleList(Stage(config, index) for index in range(len(config.depths)))
         self.norm = nn.LayerNorm(config.dims[-1])
+        self.head_drop = nn.Identity()  # a Dropout where timm's drop_rate asks for one
         self.head = self.make_head()
         self.apply(init_weights)
 
@@ -131,7 +132,7 @@ class GCViT(TimmContract):
         """A new head for num_classes classes, initialised; an Identity for none."""
         if not self.num_classes:
             return nn.Identity()
-        return nn.Linear(self.num_features, self.num_classes).apply(init_weights)
+        return nn.Linear(self.head_hidden_size, self.num_classes).apply(init_weights)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.forward_head(self.forward_features(image))
@@ -152,6 +153,9 @@ class GCViT(TimmContract):
         """The last map (B, 8C, H, W) -> logits, or the pooled map alone, (B, 8C), if pre_logits."""
         if self.global_pool == "avg":
             x = x.mean((2, 3))
+        elif self.global_pool:
+            x = self.pool_otherwise(x)
+        x = self.head_drop(x)
         return x if pre_logits else self.head(x)
 
 

@@ -2,13 +2,30 @@
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gcvit_edu.inputs import check_image
+
+# timm's names of pooling, and how many numbers each gives per channel; "" is none.
+POOLINGS = {"avg": 1, "max": 1, "avgmax": 1, "catavgmax": 2, "": 1}
 
 
 class TimmContract(nn.Module):
     """Methods for a model with config, stem, stages, norm and head. A stage takes and gives (B, H, W, C)."""
+
+    @property
+    def in_chans(self) -> int:
+        """Channels of the image."""
+        return self.config.in_chans
+
+    def pool_otherwise(self, x: Tensor) -> Tensor:
+        """The last map (B, C, H, W) -> (B, C) as global_pool names it, or (B, 2C) for "catavgmax"."""
+        mean, largest = x.mean((2, 3)), F.adaptive_max_pool2d(x, 1).flatten(1)
+        if self.global_pool == "catavgmax":
+            return torch.cat([mean, largest], dim=1)
+        return {"avg": mean, "max": largest, "avgmax": (mean + largest) / 2}[self.global_pool]
 
     def forward_intermediates(
         self,
@@ -87,7 +104,7 @@ class TimmContract(nn.Module):
             self.num_features = self.head_hidden_size = self.config.dims[max(chosen)]
         if shorter or prune_head:
             self.head = nn.Identity()
-            self.num_classes = 0
+            self.num_classes, self.global_pool = 0, ""
         return chosen
 
     def get_classifier(self) -> nn.Module:
@@ -99,19 +116,22 @@ class TimmContract(nn.Module):
 
         Args:
             num_classes: outputs of the new head.
-            global_pool: "avg" for the mean over the map, "" for none (only without classes), None for no change.
+            global_pool: "avg" for the mean over the map, "max" for the largest value, "avgmax" for the mean of both,
+                "catavgmax" for both side by side, "" for none (only without classes), None for no change.
 
         Raises:
             ValueError: for a negative number of classes, another pooling, or classes without pooling.
         """
         pool = self.global_pool if global_pool is None else global_pool
-        if num_classes < 0 or pool not in ("avg", "") or (num_classes and not pool):
+        if num_classes < 0 or pool not in POOLINGS or (num_classes and not pool):
             raise ValueError(
-                f"global_pool={pool!r} with num_classes={num_classes} cannot be; use 'avg', or '' with 0 classes"
+                f"global_pool={pool!r} with num_classes={num_classes} cannot be; use 'avg', 'max', 'avgmax' or "
+                "'catavgmax', or '' with 0 classes"
             )
         like = next(self.parameters())
         self.config = replace(self.config, num_classes=num_classes)  # refuses what is no number of classes
         self.num_classes, self.global_pool = num_classes, pool
+        self.head_hidden_size = self.num_features * POOLINGS[pool]
         self.head = self.make_head().to(like.device, like.dtype)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:

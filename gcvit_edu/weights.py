@@ -1,10 +1,11 @@
-"""Loading weights, our own and other people's: key layouts, bias tables for other windows, safe files, licences."""
+"""Loading weights, our own and other people's: files, names, safety, averages, licences."""
 
 import argparse
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,166 +14,20 @@ from torch import Tensor, nn
 
 from gcvit_edu.files import data_folder
 from gcvit_edu.metadata import weights_metadata as weights_metadata
-from gcvit_edu.position import resize_bias_table
+from gcvit_edu.weight_keys import convert_state_dict, few, layout_of
 
 TIMM_VARIANTS = ("xxtiny", "xtiny", "tiny", "small", "base")
 NVIDIA_LICENCE = (
     "These are NVIDIA's GC ViT weights, licensed CC-BY-NC-SA-4.0: not for commercial use, "
     "share alike, with attribution (Hatamizadeh et al., ICML 2023)."
 )
+# Files of a folder in which huggingface_hub, timm.models.save_for_hf or accelerate keep the weights of one model.
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
-# Each rule: a pattern of the foreign key, and our key. The first that matches the whole key decides.
-_MBCONV_OF_TIMM = [
-    (r"conv_(dw|pw)\.weight", r"conv_\1.weight"),
-    (r"se\.fc([12])\.weight", r"se.fc\1.weight"),
-]
-_MBCONV_OF_NVIDIA = [
-    (r"0\.weight", "conv_dw.weight"),
-    (r"2\.fc\.0\.weight", "se.fc1.weight"),
-    (r"2\.fc\.2\.weight", "se.fc2.weight"),
-    (r"3\.weight", "conv_pw.weight"),
-]
-_BLOCK = [
-    (r"(norm[12]|mlp\.fc[12]|attn\.proj)\.(weight|bias)", r"\1.\2"),
-    (r"attn\.(?:rel_pos\.)?relative_position_bias_table", "attn.bias.table"),
-]
-_BLOCK_OF_TIMM = [*_BLOCK, (r"ls([12])\.gamma", r"ls\1.gamma")]
-_BLOCK_OF_NVIDIA = [*_BLOCK, (r"gamma([12])", r"ls\1.gamma")]
-
-
-def _rename(key: str, rules: list[tuple[str, str]]) -> str | None:
-    for pattern, replacement in rules:
-        if match := re.fullmatch(pattern, key):
-            return match.expand(replacement)
-    return None
-
-
-def _under(prefix: str, key: str | None) -> str | None:
-    return None if key is None else prefix + key
-
-
-def _block_key(stage: str, block: str, rest: str, rules: list[tuple[str, str]]) -> str | None:
-    if match := re.fullmatch(r"attn\.qkv\.(weight|bias)", rest):
-        # Both layouts call a global block's two projections "qkv" too.
-        projection = "kv" if int(block) % 2 else "qkv"
-        rest_of_ours = f"attn.{projection}.{match[1]}"
-    else:
-        rest_of_ours = _rename(rest, rules)
-    return _under(f"stages.{stage}.blocks.{block}.", rest_of_ours)
-
-
-def _downsample_key(prefix: str, rest: str, conv: str, rules: list[tuple[str, str]]) -> str | None:
-    if match := re.fullmatch(conv + r"\.(.+)", rest):
-        return _under(f"{prefix}.mbconv.", _rename(match[1], rules))
-    tail = [(r"(norm[12])\.(weight|bias)", r"\1.\2"), (r"reduction(?:\.0)?\.weight", "conv.weight")]
-    return _under(f"{prefix}.", _rename(rest, tail))
-
-
-def _from_timm(key: str) -> str | None:
-    if match := re.fullmatch(r"stem\.conv1\.(weight|bias)", key):
-        return f"stem.conv.{match[1]}"
-    if match := re.fullmatch(r"stem\.down\.(.+)", key):
-        return _downsample_key("stem.down", match[1], "conv_block", _MBCONV_OF_TIMM)
-    if match := re.fullmatch(r"stages\.(\d+)\.downsample\.(.+)", key):
-        return _downsample_key(f"stages.{match[1]}.downsample", match[2], "conv_block", _MBCONV_OF_TIMM)
-    if match := re.fullmatch(r"stages\.(\d+)\.global_block\.blocks\.conv(\d+)\.(.+)", key):
-        prefix = f"stages.{match[1]}.query.mbconvs.{int(match[2]) - 1}."  # timm counts them from 1
-        return _under(prefix, _rename(match[3], _MBCONV_OF_TIMM))
-    if match := re.fullmatch(r"stages\.(\d+)\.blocks\.(\d+)\.(.+)", key):
-        return _block_key(match[1], match[2], match[3], _BLOCK_OF_TIMM)
-    return _rename(key, [(r"stages\.\d+\.norm\.(weight|bias)", r"norm.\1"), (r"head\.fc\.(weight|bias)", r"head.\1")])
-
-
-def _from_nvidia(key: str) -> str | None:
-    if match := re.fullmatch(r"patch_embed\.proj\.(weight|bias)", key):
-        return f"stem.conv.{match[1]}"
-    if match := re.fullmatch(r"patch_embed\.conv_down\.(.+)", key):
-        return _downsample_key("stem.down", match[1], "conv", _MBCONV_OF_NVIDIA)
-    if match := re.fullmatch(r"levels\.(\d+)\.downsample\.(.+)", key):
-        # NVIDIA's downsampler ends a stage, ours begins the next.
-        prefix = f"stages.{int(match[1]) + 1}.downsample"
-        return _downsample_key(prefix, match[2], "conv", _MBCONV_OF_NVIDIA)
-    if match := re.fullmatch(r"levels\.(\d+)\.(?:q_global_gen\.)?to_q_global\.(\d+)\.conv\.(.+)", key):
-        return _under(f"stages.{match[1]}.query.mbconvs.{match[2]}.", _rename(match[3], _MBCONV_OF_NVIDIA))
-    if match := re.fullmatch(r"levels\.(\d+)\.blocks\.(\d+)\.(.+)", key):
-        return _block_key(match[1], match[2], match[3], _BLOCK_OF_NVIDIA)
-    return _rename(key, [(r"(norm|head)\.(weight|bias)", r"\1.\2")])
-
-
-def _layout(keys: list[str]) -> str:
-    for layout, prefix in (("NVIDIA", "patch_embed."), ("timm", "stem.conv1."), ("gcvit_edu", "stem.conv.")):
-        if any(key.startswith(prefix) for key in keys):
-            return layout
-    raise ValueError(
-        f"the keys {_few(keys)} belong to no known layout of GC ViT; "
-        "expected NVIDIA's (patch_embed...), timm's (stem.conv1...) or gcvit_edu's (stem.conv...)"
-    )
-
-
-def _few(keys: list[str]) -> str:
-    if not keys:
-        return "(none)"
-    return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
-
-
-def convert_state_dict(state_dict: Mapping[str, Tensor], model: nn.Module | None = None) -> dict[str, Tensor]:
-    """A state dict in NVIDIA's, timm's or our own layout -> one in ours.
-
-    Nothing is changed in place. Buffers of the relative position index are dropped: they follow from the window.
-
-    Args:
-        state_dict: parameters by name.
-        model: if given, tables of relative position bias are resized to its windows,
-            and every key and shape is checked against it.
-
-    Raises:
-        ValueError: for an unknown layout or key; with a model, for keys missing, not in it, or of another shape.
-    """
-    layout = _layout(list(state_dict))
-    rename = {"NVIDIA": _from_nvidia, "timm": _from_timm, "gcvit_edu": lambda key: key}[layout]
-    converted, unknown = {}, []
-    for key, value in state_dict.items():
-        if key.endswith("relative_position_index"):
-            continue
-        ours = rename(key)
-        if ours is None:
-            unknown.append(key)
-            continue
-        if ours in converted:
-            raise ValueError(f"two of the keys stand for {ours}, one of them {key}; is this another model?")
-        if ours.endswith(("se.fc1.weight", "se.fc2.weight")) and value.ndim == 4:
-            value = value.flatten(1)  # timm writes these linear layers as 1x1 convolutions
-        converted[ours] = value
-    if unknown:
-        raise ValueError(f"keys unknown in {layout}'s layout of GC ViT: {_few(unknown)}; is this another model?")
-    return converted if model is None else _fit(converted, model)
-
-
-def _fit(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    wanted = {name: value.shape for name, value in model.state_dict().items()}
-    unknown = [key for key in state_dict if key not in wanted]
-    missing = [key for key in wanted if key not in state_dict]
-    if unknown or missing:
-        parts = [f"missing: {_few(missing)}"] * bool(missing) + [f"not in this model: {_few(unknown)}"] * bool(unknown)
-        heads = all(key.startswith("head.") for key in unknown) and not missing
-        classes = len(state_dict.get("head.weight", ()))
-        hint = f"; load them with num_classes={classes}, then call reset_classifier(0)" if heads and classes else ""
-        raise ValueError("the weights do not belong to this model; " + "; ".join(parts) + hint)
-    fitted = {}
-    for key, value in state_dict.items():
-        if key.endswith("attn.bias.table") and value.shape != wanted[key]:
-            side = round(wanted[key][0] ** 0.5)
-            value = resize_bias_table(value, (side + 1) // 2)
-        fitted[key] = value
-    wrong = [key for key, value in fitted.items() if value.shape != wanted[key]]
-    if wrong:
-        key = wrong[0]
-        hint = f"; build the model with num_classes={len(fitted[key])}" if key.startswith("head.") else ""
-        raise ValueError(
-            f"weights of another shape: {_few(wrong)}; "
-            f"{key} is {tuple(fitted[key].shape)} and the model needs {tuple(wanted[key])}{hint}"
-        )
-    return fitted
+_FIRST_CONV = ("patch_embed.proj.weight", "stem.conv1.weight", "stem.conv.weight")  # NVIDIA's, timm's, ours
+_WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+_AVERAGE = {"ema", "swa", "avg", "average", "averaged", "shadow"}
+_DEPTH = 5  # of dictionaries within dictionaries that weights are looked for in
 
 
 def shipped_weights() -> dict[str, dict[str, Any]]:
@@ -183,33 +38,40 @@ def shipped_weights() -> dict[str, dict[str, Any]]:
     return json.loads((data_folder("weights") / "weights.json").read_text(encoding="utf-8"))
 
 
-def load_weights(model: nn.Module, path_or_name: str | Path, *, sha256: str | None = None) -> None:
+def load_weights(
+    model: nn.Module, path_or_name: str | Path, *, sha256: str | None = None, use_ema: bool = True
+) -> None:
     """Load weights into a GC ViT, in any form that read_weights reads; nothing changes before all is checked.
 
     Args:
         model: a GCViT; its image size may differ from that of the weights.
         path_or_name: as for read_weights.
         sha256: as for read_weights.
+        use_ema: as for read_weights.
 
     Raises:
         ValueError: for weights that do not fit. And what read_weights raises.
     """
-    model.load_state_dict(convert_state_dict(read_weights(path_or_name, sha256=sha256), model))
+    model.load_state_dict(convert_state_dict(read_weights(path_or_name, sha256=sha256, use_ema=use_ema), model))
 
 
-def read_weights(path_or_name: str | Path, *, sha256: str | None = None) -> dict[str, Tensor]:
+def read_weights(path_or_name: str | Path, *, sha256: str | None = None, use_ema: bool = True) -> dict[str, Tensor]:
     """A state dict in our layout, from a file or by name: one that is shipped, or a variant that timm can download.
 
-    NVIDIA's licence is printed with theirs. Files are .safetensors, or .pth, .pt and .pth.tar, whose code is not run.
+    NVIDIA's licence is printed with theirs. A file is read by what is in it, safetensors or PyTorch's own format, and
+    its code is not run. See weights_in for what it may hold.
 
     Args:
-        path_or_name: a file, one of shipped_weights(), or xxtiny, xtiny, tiny, small or base, which are downloaded.
+        path_or_name: a file; a folder with model.safetensors or pytorch_model.bin; one of shipped_weights(); or
+            xxtiny, xtiny, tiny, small or base, which are downloaded.
         sha256: expected SHA-256 of the file, or its first digits. Without it, the digits in the name of a file
             that timm publishes (gcvit_tiny_224_nvidia-ac783954.pth) are checked.
+        use_ema: of weights and their moving average in one file, take the average, and say so.
 
     Raises:
         FileNotFoundError: if there is no such file and no such name.
-        ValueError: for another kind of file, one that is damaged, a wrong SHA-256, or a SHA-256 beside a name.
+        ValueError: for a file that holds no weights of GC ViT, or several, or is damaged; for a wrong SHA-256, or a
+            SHA-256 beside a name.
         ConnectionError: if a download fails, or arrives damaged.
     """
     shipped, named = path_or_name in shipped_weights(), path_or_name in TIMM_VARIANTS
@@ -218,70 +80,194 @@ def read_weights(path_or_name: str | Path, *, sha256: str | None = None) -> dict
     if shipped:
         sha256 = shipped_weights()[str(path_or_name)]["sha256"]
         path_or_name = data_folder("weights") / f"{path_or_name}.safetensors"
-    state_dict = _download(str(path_or_name)) if named else _read(Path(path_or_name), sha256)
-    if named or "nvidia" in Path(path_or_name).name.lower() or _layout(list(state_dict)) == "NVIDIA":
-        _print_licence_once()
-    return convert_state_dict(state_dict)
+    checkpoint = _download(str(path_or_name)) if named else _read(_file(Path(path_or_name)), sha256)
+    if named or "nvidia" in Path(path_or_name).name.lower():
+        print_licence_once()
+    return weights_in(checkpoint, Path(path_or_name).name, use_ema=use_ema)
 
 
-def _read(path: Path, sha256: str | None) -> dict[str, Tensor]:
+def _file(path: Path) -> Path:
+    if path.is_dir():
+        for name in HUB_FILES:
+            if (path / name).is_file():
+                return path / name
+        files = sorted(file.name for file in path.iterdir() if file.is_file())
+        raise ValueError(f"{path} is a folder without {' or '.join(HUB_FILES)}; give one of its files: {few(files)}")
     if not path.is_file():
         raise FileNotFoundError(
             f"no weights at {path}; give a file, or one of the names {', '.join((*shipped_weights(), *TIMM_VARIANTS))}"
         )
+    return path
+
+
+def _read(path: Path, sha256: str | None) -> object:
+    """What is in a file."""
     in_name = re.fullmatch(r"gcvit_\w+_nvidia-([0-9a-f]{8,64})\.pth", path.name)
     expected = sha256 or (in_name[1] if in_name else "")
     found = hashlib.sha256(path.read_bytes()).hexdigest() if expected else ""
     if not found.startswith(expected.lower()):
         raise ValueError(f"{path.name} has SHA-256 {found}, not {expected}; fetch the file again")
-    if path.name.endswith(".safetensors"):
+    with path.open("rb") as file:
+        begin = file.read(9)
+    # The header of safetensors is its length, 8 bytes, and JSON; PyTorch writes a zip archive or, long ago, a pickle.
+    if begin[8:] == b"{" or (path.name.endswith(".safetensors") and not begin.startswith((b"PK", b"\x80"))):
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         try:
-            return _strip_prefixes(load_file(path))
+            return load_file(path)
         except SafetensorError as error:
             raise ValueError(f"{path.name} is not a whole safetensors file: {error}") from error
-    if not path.name.endswith((".pth", ".pt", ".pth.tar")):
-        raise ValueError(f"{path.name} is of an unknown kind; use .safetensors, .pth, .pt or .pth.tar")
     try:
         # Training scripts store their options as a Namespace, which holds no code.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([argparse.Namespace]), path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can raise nearly anything
+        culprit = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise ValueError(
-            f"{path.name} cannot be read safely as weights; it is damaged or holds other objects than tensors "
-            f"and options. Save the state dict alone, best as .safetensors. ({type(error).__name__})"
+            f"{path.name} cannot be read safely as weights; it is damaged, or no file of PyTorch or safetensors, or "
+            f"holds other objects than tensors and options{f', such as {culprit[1]}' if culprit else ''}. "
+            f"Save the state dict alone, best as .safetensors. ({type(error).__name__})"
         ) from error
-    return _unwrap(checkpoint, path.name)
 
 
-def _unwrap(checkpoint: object, name: str) -> dict[str, Tensor]:
+def weights_in(checkpoint: object, name: str, *, use_ema: bool = True) -> dict[str, Tensor]:
+    """The weights of a GC ViT in what a file holds, in our layout, wherever they are.
+
+    They may stand on their own or in dictionaries, whatever those are called ("state_dict", "model"), and below the
+    names that DistributedDataParallel, torch.compile, FSDP or the module of a training script put before each key.
+    NVIDIA's licence is printed with weights in their layout.
+
+    Args:
+        checkpoint: what was read, a state dict or dictionaries around it.
+        name: of the file, for messages.
+        use_ema: of weights and their moving average, take the average, and say so; False takes the others.
+
+    Raises:
+        ValueError: if there are none, several that nothing tells apart, or an average that is not stored by name.
+    """
+    found = dict(_state_dicts(checkpoint))
+    if not found:
+        state_dict = _of_another_network(checkpoint, name)
+        return convert_state_dict(state_dict)
+    averages = [where for where in found if _is_average(where, checkpoint)]
+    others = [where for where in found if where not in averages]
+    wanted = averages if use_ema and averages else others
+    if use_ema and not averages and (unnamed := _unnamed_average(checkpoint)):
+        raise ValueError(
+            f"{name} holds weights ({others[0]}) and an average of them ({unnamed}) that is not stored by name; "
+            "use_ema=False takes the weights, or save the average as a state dict"
+        )
+    if len(wanted) != 1:
+        raise ValueError(
+            f"{name} holds {len(wanted)} sets of weights{' that are no average' * (not use_ema)}, of "
+            f"{', '.join(where or 'the file itself' for where in found)}; save the one that you mean alone"
+        )
+    if averages and others and use_ema:
+        print(f"{name} holds {others[0]} and the average of these weights, {averages[0]}: the average is taken")
+    state_dict, beside = found[wanted[0]]
+    if beside:
+        print(f"{name}: {few(beside)} left alone; only {wanted[0]} is GC ViT's")
+    wrong = [key for key, value in state_dict.items() if not isinstance(value, Tensor)]
+    if wrong:
+        raise ValueError(f"{name} holds no state dict: {few(wrong)} should be tensors; save the state dict alone")
+    if layout_of(list(state_dict)) == "NVIDIA":
+        print_licence_once()
+    return convert_state_dict(state_dict)
+
+
+def _state_dicts(
+    tree: object, path: str = "", depth: int = 0
+) -> Iterator[tuple[str, tuple[dict[str, Any], list[str]]]]:
+    """(where it is, (a state dict of GC ViT without its prefix, keys beside it)), for each."""
+    if not isinstance(tree, Mapping) or depth > _DEPTH:
+        return
+    named = {_WRAPPERS.sub("", key): value for key, value in tree.items() if isinstance(key, str)}
+    prefixes = [
+        key.removesuffix(first)
+        for key, value in named.items()
+        for first in _FIRST_CONV
+        if isinstance(value, Tensor) and (key == first or key.endswith("." + first))
+    ]
+    if not prefixes:
+        for key, value in tree.items():
+            yield from _state_dicts(value, f"{path}.{key}".strip("."), depth + 1)
+    for prefix in prefixes:
+        inner = [other for other in prefixes if other.startswith(prefix) and other != prefix]
+        own = {
+            key: value for key, value in named.items() if key.startswith(prefix) and not key.startswith(tuple(inner))
+        }
+        beside = [
+            key
+            for key, value in named.items()
+            if not key.startswith(tuple(prefixes)) and not (isinstance(value, Tensor) and value.ndim == 0)  # counters
+        ]
+        where = f"{path}.{prefix.removesuffix('.')}".strip(".")
+        yield where, ({key.removeprefix(prefix): value for key, value in own.items()}, beside)
+
+
+def _is_average(where: str, checkpoint: object) -> bool:
+    """Whether the weights there are a moving average, judged by the words of their place."""
     if isinstance(checkpoint, Mapping):
-        for key in ("state_dict", "model"):
-            if isinstance(checkpoint.get(key), Mapping):
-                checkpoint = checkpoint[key]
-                break
-    if not isinstance(checkpoint, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in checkpoint.items()
-    ):
-        raise ValueError(f"{name} holds no state dict; expected tensors by name, on its own or under 'state_dict'")
-    return _strip_prefixes(checkpoint)
+        # These two write the average as the state dict, and the weights of the last step elsewhere.
+        meta = checkpoint.get("meta")
+        mmengine = isinstance(meta, Mapping) and "mmengine_version" in meta and "ema_state_dict" in checkpoint
+        lightning = {"averaging_state", "current_model_state"} <= checkpoint.keys()
+        if mmengine or lightning:
+            return where.partition(".")[0] == "state_dict"
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", where)
+    return any(word.lower() in _AVERAGE for word in words)
 
 
-def _strip_prefixes(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without what torch.compile ("_orig_mod.") and DistributedDataParallel ("module.") put before each key."""
-    return {re.sub(r"^(?:_orig_mod\.|module\.)+", "", key): value for key, value in state_dict.items()}
+def _unnamed_average(tree: object, path: str = "", depth: int = 0) -> str:
+    """The place of tensors that are called an average, or ""."""
+    if isinstance(tree, Mapping) and depth <= _DEPTH:
+        for key, value in tree.items():
+            where = f"{path}.{key}".strip(".")
+            if found := _unnamed_average(value, where, depth + 1):
+                return found
+    inside = tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list | tuple) else ()
+    holds = any(isinstance(value, Tensor) and value.ndim for value in inside)
+    return path if holds and _is_average(path, None) else ""
+
+
+def _of_another_network(checkpoint: object, name: str) -> Mapping[str, Tensor]:
+    """A state dict without GC ViT's first convolution, for an error that names its keys."""
+    if isinstance(checkpoint, Mapping):
+        for tree in (checkpoint, *(checkpoint.get(key) for key in ("state_dict", "model"))):
+            if (
+                isinstance(tree, Mapping)
+                and tree
+                and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in tree.items())
+            ):
+                return tree
+    keys = f"; its keys are {few([str(key) for key in checkpoint])}" if isinstance(checkpoint, Mapping) else ""
+    raise ValueError(
+        f"{name} holds no state dict; expected tensors by name, on its own or under 'state_dict' or 'model'{keys}"
+    )
 
 
 def _download(name: str) -> dict[str, Tensor]:
+    import timm
+
+    with checked_download(name):
+        return timm.create_model(f"gcvit_{name}.in1k", pretrained=True).state_dict()
+
+
+@contextmanager
+def checked_download(name: str) -> Iterator[None]:
+    """What timm downloads in here has the digits that its name promises, and errors name the remedy.
+
+    Raises:
+        ConnectionError: if the download fails, or arrives damaged.
+    """
     import timm
     from timm.models import _builder
 
     before = _builder._CHECK_HASH
     timm.models.set_pretrained_check_hash(True)
     try:
-        return timm.create_model(f"gcvit_{name}.in1k", pretrained=True).state_dict()
+        yield
     except (OSError, RuntimeError) as error:  # no connection; a wrong hash
         raise ConnectionError(
             f"the weights of {name} could not be downloaded ({error}); connect to the internet and try again, "
@@ -294,7 +280,8 @@ def _download(name: str) -> dict[str, Tensor]:
 _licence_printed = False
 
 
-def _print_licence_once() -> None:
+def print_licence_once() -> None:
+    """Print NVIDIA's licence, if this process has not yet."""
     global _licence_printed
     if not _licence_printed:
         print(NVIDIA_LICENCE)

@@ -5,9 +5,8 @@ from dataclasses import replace
 
 from gcvit_edu.config import GCViTConfig
 from gcvit_edu.model import GCViT
-from gcvit_edu.timm_registry import register_with_timm
+from gcvit_edu.timm_registry import build, register_with_timm
 from gcvit_edu.timm_tracing import register_leaves_with_timm
-from gcvit_edu.weights import TIMM_VARIANTS, load_weights, shipped_weights
 
 _TINY = GCViTConfig()  # 64 channels, MLP ratio 3
 _SMALL = GCViTConfig(embed_dim=96, num_heads=(3, 6, 12, 24), mlp_ratio=2.0, drop_path_rate=0.3, layer_scale=1e-5)
@@ -56,13 +55,17 @@ def create_model(
         name: one of list_models().
         num_classes: outputs of the head; 0 for none. None for as many as the pretrained weights have, or 1000.
             With pretrained, any other number gets a new head.
-        in_chans: channels of the image.
+        in_chans: channels of the image. Pretrained weights are for 3: for 1 the weights of the three are added up,
+            for more they are repeated and scaled down, as timm does.
         image_size: grow or shrink the windows for this image size; None keeps the variant's own.
             Images of any other size run too, in windows of unchanged size.
         drop_path_rate: stochastic depth of the last block; None for the paper's value.
         pretrained: load weights. True for "emoji_nano" where the name is nano: trained on 13 classes of emoji, and
             shipped with the package (CC-BY-4.0). For the other names True loads NVIDIA's ImageNet-1k weights
             through timm (CC-BY-NC-SA-4.0). Or the name of shipped weights (gcvit_edu.shipped_weights()).
+
+    Returns:
+        A GCViT. Its pretrained_cfg says how pictures are prepared: timm.data.resolve_model_data_config reads it.
 
     Raises:
         ValueError: for an unknown name, sizes that do not fit, or no weights for what is asked.
@@ -71,39 +74,17 @@ def create_model(
     if name not in VARIANTS:
         close = difflib.get_close_matches(str(name), VARIANTS, n=3, cutoff=0.4) or list_models()
         raise ValueError(f"no variant is called {name!r}; the nearest names are {', '.join(close)}")
-    config = VARIANTS[name]
-    if image_size is not None and image_size != config.image_size:
-        config = config.resized(image_size)
-    if drop_path_rate is not None:
-        config = replace(config, drop_path_rate=drop_path_rate)
-    if not pretrained:
-        return GCViT(replace(config, num_classes=1000 if num_classes is None else num_classes, in_chans=in_chans))
-    weights, classes = _pretrained(name, in_chans, pretrained)
-    model = GCViT(replace(config, num_classes=classes))
-    load_weights(model, weights)
-    if num_classes not in (None, classes):
-        model.reset_classifier(num_classes)
-    return model
-
-
-def _pretrained(name: str, in_chans: int, pretrained: bool | str) -> tuple[str, int]:
-    """What load_weights is to load for a variant, and the number of its classes."""
-    shipped = {weights: known for weights, known in shipped_weights().items() if known["variant"] == name}
-    if in_chans == 3:
-        if pretrained is True and shipped:
-            pretrained = next(iter(shipped))
-        if pretrained in shipped:
-            return str(pretrained), len(shipped[str(pretrained)]["classes"])
-        if pretrained is True and name in TIMM_VARIANTS:
-            return name, 1000
-    known = ", ".join([*shipped_weights(), *TIMM_VARIANTS])
-    wanted = "" if pretrained is True else f" called {pretrained!r}"
-    raise ValueError(
-        f"there are no pretrained weights{wanted} for {name} with in_chans={in_chans}; there are {known}, "
-        "all with in_chans=3. If you have another file, use load_weights"
+    return build(
+        name,
+        VARIANTS[name],
+        pretrained=pretrained,
+        num_classes=num_classes,
+        in_chans=in_chans,
+        img_size=image_size,
+        drop_path_rate=drop_path_rate,
     )
 
 
 for _name, _config in VARIANTS.items():
-    register_with_timm(_name, _config, create_model)
+    register_with_timm(_name, _config)
 register_leaves_with_timm()

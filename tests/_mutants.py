@@ -256,18 +256,46 @@ ZOO = (
     + changes(
         "gcvit_edu/timm_registry.py",
         "test_zoo.py::test_timm_knows_how_pictures_are_prepared_and_where_the_ends_are",
-        ("cropped-share", "0.875", "0.9"),
+        ("cropped-share", '"crop_pct": 0.875', '"crop_pct": 0.9'),
     )
 )
 
 REST = (
     changes(
-        "gcvit_edu/weights.py",
+        "gcvit_edu/weight_keys.py",
         "test_weights.py",
         ("first-mbconv-of-timm", "int(match[2]) - 1", "int(match[2])"),
         ("first-downsampler-of-nvidia", "int(match[1]) + 1", "int(match[1])"),
         ("projections-of-global-blocks", '"kv" if int(block) % 2 else "qkv"', '"qkv" if int(block) % 2 else "kv"'),
         ("window-of-a-table", "(side + 1) // 2", "side // 2"),
+    )
+    + changes(
+        "gcvit_edu/weights.py",
+        "test_weight_files.py",
+        ("average-of-the-weights", "averages if use_ema and averages", "averages if averages and not others"),
+        ("average-as-the-state-dict", "if mmengine or lightning:", "if mmengine:"),
+        ("average-without-names", "if use_ema and not averages and (unnamed", "if not others and (unnamed"),
+        ("weights-that-nothing-tells-apart", "if len(wanted) != 1:", "if not wanted:"),
+        ("words-in-one-name", "[A-Z]+(?![a-z])|", ""),
+        ("safetensors-of-another-name", 'begin[8:] == b"{" or', "False or"),
+        ("code-in-a-file", "weights_only=True", "weights_only=False"),
+    )
+    + changes(
+        "gcvit_edu/timm_registry.py",
+        "test_timm_loading.py",
+        ("shipped-file-before-an-address", 'given.setdefault("file", None)', "pass"),
+        ("labels-of-other-weights", '("tag", "label_names", "label_descriptions", "license", "description")', "()"),
+        ("classes-of-a-file", 'len(weights.get("head.weight", ()))', "cfg.num_classes"),
+        ("crop-of-the-shipped-weights", '"crop_pct": 1.0', '"crop_pct": 0.875'),
+        ("norm-of-the-last-map", '"norm": True', '"norm": False'),
+        ("size-of-the-pictures", "(cfg.input_size[0], config.image_size, config.image_size)", "cfg.input_size"),
+        ("half-precision-of-summed-channels", ".float()  # timm adds", "  # timm adds"),
+    )
+    + changes(
+        "gcvit_edu/timm_contract.py",
+        "test_timm_loading.py",
+        ("mean-and-maximum", "(mean + largest) / 2", "mean + largest"),
+        ("order-of-mean-and-maximum", "torch.cat([mean, largest]", "torch.cat([largest, mean]"),
     )
     + changes(
         "gcvit_edu/counting.py",

@@ -111,6 +111,7 @@ TOP_LEVEL = {
     "data",
     "environment.yml",
     "gcvit_edu",
+    "hubconf.py",
     "pyproject.toml",
     "requirements.lock",
     "tests",
@@ -221,6 +222,7 @@ LEVELS = {
     "counting": 2,
     "timm_registry": 3,
     "timm_tracing": 3,
+    "weight_keys": 1,
     "weights": 2,  # below the zoo, which loads pretrained weights
     "zoo": 3,
     "capture": 4,

@@ -300,7 +300,7 @@ def refusals(folder: Path, nvidia: dict[str, Tensor]) -> dict[str, tuple[Path, s
         whole = (folder / f"whole{suffix}").read_bytes()
         add(f"truncated{suffix}", message).write_bytes(whole[: len(whole) // 2])
         add(f"empty{suffix}", message).write_bytes(b"")
-    add("a.bin", "unknown kind; use .safetensors, .pth").write_bytes(b"x")
+    add("a.bin", "cannot be read safely").write_bytes(b"x")
     torch.save([1, 2], add("list.pth", "holds no state dict"))
     torch.save({"epoch": 3}, add("epoch.pth", "holds no state dict"))
     torch.save({"epoch": 3, "state_dict": {"a": 1}}, add("inner.pth", "holds no state dict"))
