@@ -18,6 +18,16 @@ def conv(x: Tensor, kernels: Tensor, padding: int = 1) -> Tensor:
     return F.conv2d(x, kernels, padding=padding, groups=len(kernels))
 
 
+def by_slices(x: Tensor, kernels: Tensor) -> Tensor:
+    height, width = x.shape[2:]
+    padded = F.pad(x, (1, 1, 1, 1))
+    return sum(
+        kernels[:, 0, y, z, None, None] * padded[:, :, y : y + height, z : z + width]
+        for y in range(3)
+        for z in range(3)
+    )
+
+
 def gates(
     x: Tensor, narrow: Tensor, widen: Tensor, activation: Callable = F.gelu, squeeze: Callable | None = None
 ) -> Tensor:
@@ -31,7 +41,7 @@ def logits(x: Tensor, narrow: Tensor, widen: Tensor) -> Tensor:
 
 RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [
     (ch04.block_cost, cost),
-    (ch04.depthwise, conv),
+    (ch04.depthwise, by_slices),
     (ch04.gates, gates),
     (ch04.gated_matrices, lambda m, a, b: torch.einsum("bo,oc,bc->boc", b, m, a)),
     (ch04.pointwise_factor, 0.58),
@@ -49,6 +59,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch04.block_cost, lambda h, w, c: cost(h, w, c) + 3 * c**2 // 2, "a quarter of the channels"),
     (ch04.block_cost, lambda h, w, c: cost(h, w, c) + h * w * c, "residual addition are not counted"),
     (ch04.block_cost, lambda h, w, c: cost(h, w, c) + c**2, "Scaling the weights"),
+    (ch04.depthwise, conv, "used conv2d"),
     (ch04.depthwise, lambda x, k: conv(x, k.flip(2, 3)), "turned round"),
     (ch04.depthwise, lambda x, k: conv(x, k.mT), "swapped"),
     (ch04.depthwise, lambda x, k: conv(x, torch.stack([k[0]] * 3)), "the first kernel"),
