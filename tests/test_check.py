@@ -1,52 +1,37 @@
 """Exercise checkers: each accepts the right answer and names at least three typical mistakes."""
 
-from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from _project import PACKAGE
+from _checkers import RIGHT, WRONG, Checker, checkers
 from torch import Tensor, nn
 
 from gcvit_edu.attention import WindowAttention, attend_explicit
-from gcvit_edu.check import Verdict, ch04, ch05, ch06, proof_card
+from gcvit_edu.check import ch04, ch05, ch06, proof_card
 from gcvit_edu.check.verdict import compare
-
-BOOK_CHECKERS = {
-    path.stem: import_module(f"gcvit_edu.check.{path.stem}")
-    for path in sorted((PACKAGE / "check").glob("ch[0-9][0-9].py"))
-}
-ANSWERS = [import_module(f"_answers_{name}") for name in BOOK_CHECKERS]
-RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [case for module in ANSWERS for case in module.RIGHT]
-WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [case for module in ANSWERS for case in module.WRONG]
 
 
 @pytest.mark.parametrize(("checker", "answer"), RIGHT, ids=lambda value: getattr(value, "__name__", ""))
-def test_the_right_answer_is_accepted(checker: Callable[[Any], Verdict], answer: Any) -> None:
+def test_the_right_answer_is_accepted(checker: Checker, answer: Any) -> None:
     verdict = checker(answer)
-    assert verdict.right, verdict
+    assert verdict, verdict  # as a teacher grades
     assert repr(verdict).startswith("Right. ")
 
 
 @pytest.mark.parametrize(("checker", "answer", "diagnosis"), WRONG)
-def test_a_typical_mistake_is_named(checker: Callable[[Any], Verdict], answer: Any, diagnosis: str) -> None:
+def test_a_typical_mistake_is_named(checker: Checker, answer: Any, diagnosis: str) -> None:
     verdict = checker(answer)
+    assert not verdict
     assert not verdict.right
     assert diagnosis in verdict.message, verdict
     assert repr(verdict).startswith("Not yet. ")
 
 
 def test_every_checker_is_tried_with_three_mistakes() -> None:
-    checkers = {
-        function
-        for module in BOOK_CHECKERS.values()
-        for name, function in vars(module).items()
-        if callable(function) and getattr(function, "__module__", "") == module.__name__ and not name.startswith("_")
-    }
-    assert checkers == {checker for checker, _ in RIGHT}
-    for checker in checkers:
+    assert set(checkers()) == {checker for checker, _ in RIGHT}
+    for checker in checkers():
         assert sum(checker is wrong for wrong, _, _ in WRONG) >= 3, checker.__name__
 
 

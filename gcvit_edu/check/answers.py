@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 SHORT = 100  # characters of a value that is shown
+MANY = 1000  # more numbers than any answer has
 
 
 class Refusal(Exception):
@@ -30,14 +31,14 @@ def refuse(message: str) -> NoReturn:
 def kind(value: Any) -> str:
     """What a value is, in a few words: its type, and the shape of a tensor or the length of a list."""
     name = type(value).__name__
-    if isinstance(value, Tensor | np.ndarray) and value.ndim:
+    if isinstance(value, Tensor | np.ndarray) and value.ndim and not getattr(value, "is_nested", False):
         return f"{name} of shape {tuple(value.shape)}"
-    return f"{name} of length {len(value)}" if isinstance(value, tuple | list) else name
+    return f"{name} of length {len(value)}" if isinstance(value, tuple | list | dict) else name
 
 
 def short(value: Any) -> str:
     """A value as text in one short line."""
-    if isinstance(value, Tensor | np.ndarray | torch.nn.Module):
+    if isinstance(value, Tensor | np.ndarray | torch.nn.Module | dict):
         return kind(value)
     if isinstance(value, tuple | list) and len(value) <= SHORT:
         inside = ", ".join(map(short, value))
@@ -164,11 +165,10 @@ def numbers(answer: Any, count: int | None, sentence: str) -> list[float]:
     """
     if isinstance(answer, Tensor):
         answer = tensor(answer)
-    if isinstance(answer, str | bytes | Mapping | set | frozenset | torch.nn.Module) or not hasattr(answer, "__iter__"):
+    ordered = not isinstance(answer, str | bytes | type | Mapping | set | frozenset) and hasattr(answer, "__iter__")
+    if not ordered or getattr(answer, "ndim", 1) != 1:
         refuse(f"{sentence}; you gave {kind(answer)}.")
-    if getattr(answer, "ndim", 1) != 1:
-        refuse(f"{sentence}; you gave {kind(answer)}.")
-    found = list(islice(iter(answer), 1000))  # a generator need not end
+    found = list(islice(answer, MANY))  # a generator need not end
     if count is not None and len(found) != count:
         refuse(f"{sentence}; you gave {len(found)}.")
     values = [value.item() if isinstance(value, Tensor) and value.numel() == 1 else value for value in found]
@@ -204,9 +204,10 @@ def plain(answer: Any, wanted: str) -> Any:
     """
     if isinstance(answer, Tensor):
         answer = tensor(answer)
-    if isinstance(answer, Tensor | np.ndarray | np.generic):
+        answer = answer.tolist() if answer.numel() < MANY else answer
+    elif isinstance(answer, np.ndarray | np.generic) and answer.size < MANY:
         answer = answer.tolist()
-    if isinstance(answer, tuple | list):
+    if isinstance(answer, tuple | list) and len(answer) < MANY:
         return tuple(plain(part, wanted) for part in answer)
     if not isinstance(answer, Real | str):
         refuse(f"Return {wanted}; yours is {kind(answer)}.")

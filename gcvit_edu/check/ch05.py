@@ -202,6 +202,7 @@ def blocks_to_cross(function: Callable[[int, int], int]) -> Verdict:
 @checker()
 def entropy_without_scale(answer: float) -> Verdict:
     """Exercise 5.7: the mean entropy in bits of attention without 1/sqrt(d), for d = 32 and T = 49."""
+    answer = number(answer)
     generator = torch.Generator().manual_seed(0)
     q, k = torch.randn(2, 400, 49, 32, generator=generator, dtype=torch.float64)
     values = {}
@@ -209,7 +210,6 @@ def entropy_without_scale(answer: float) -> Verdict:
         logarithms = (q @ k.mT * scale).log_softmax(-1)
         values[name] = -(logarithms.exp() * logarithms).sum(-1).mean().item()
     bits = values["right"] / math.log(2)
-    answer = number(answer)
     if abs(answer - bits) < 0.1:
         return Verdict(True, "Now do the same for d from 2 to 512 and answer the question.")
     if abs(answer - values["scaled"] / math.log(2)) < 0.1:

@@ -96,10 +96,11 @@ def small_variant(config: GCViTConfig) -> Verdict:
 def timm_name(function: Callable[[str], str]) -> Verdict:
     """Exercise 8.3: function(our name of a tensor) is timm's name."""
     names = _names()
-    found = {name: call(function, name) for name in names}
-    for answer in found.values():
-        if not isinstance(answer, str):
-            return not_yet(f"Return a name, a text; yours is {kind(answer)}.")
+    found = {}
+    for name in names:
+        found[name] = call(function, name)
+        if not isinstance(found[name], str):
+            return not_yet(f"Return a name, a text; yours is {kind(found[name])}.")
     right = {name: _to_timm(name) for name in names}
     wrong = [name for name in names if found[name] != right[name]]
     if not wrong:
@@ -216,11 +217,12 @@ def predicted_at_512(answer: float) -> Verdict:
     return not_yet(f"{answer:.1f} is not it. Do your a and b give 32.6 at 224 and 120.4 at 384 pixels?")
 
 
-def _names() -> list[str]:
+@cache
+def _names() -> tuple[str, ...]:
     """The names of a small model with layer scale and global blocks in all stages."""
     with torch.device("meta"):
         model = GCViT(GCViTConfig(embed_dim=32, depths=(2, 3, 11, 2), num_heads=(1, 2, 4, 8), layer_scale=1e-5))
-    return list(model.state_dict())
+    return tuple(model.state_dict())
 
 
 def _to_timm(name: str) -> str:

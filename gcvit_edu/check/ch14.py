@@ -243,19 +243,24 @@ def blend(function: Callable[[Mapping[str, Tensor], Mapping[str, Tensor], float]
     """Exercise 14.6: function(before, after, share) is a point on the line between two sets of weights."""
     before = {"body.weight": torch.tensor([1.0, 2.0]), "head.weight": torch.tensor([[4.0]])}
     after = {"body.weight": torch.tensor([3.0, -2.0]), "head.weight": torch.tensor([[8.0], [0.0]])}
+
+    def numbers_of(weights: Mapping[str, Tensor]) -> dict[str, list]:
+        return {name: value.tolist() for name, value in weights.items()}
+
+    kept, wanted = numbers_of(before), numbers_of(after)
     answer = call(function, before, after, 0.25, copies=False)
     if not isinstance(answer, Mapping):
         return not_yet(f"Return a dictionary of tensors, not {kind(answer)}.")
-    if any(value.tolist() != kept for value, kept in zip(before.values(), ([1.0, 2.0], [[4.0]]), strict=True)):
+    if numbers_of(before) != kept or numbers_of(after) != wanted:
         return not_yet("Your function changes the weights it is given; make new tensors.")
-    if answer.keys() != after.keys():
+    if answer.keys() != wanted.keys():
         return not_yet("Return all names of the fine-tuned weights, and no others.")
-    if not compare(answer["head.weight"], after["head.weight"], "", {}):
+    if not compare(answer["head.weight"], torch.tensor(wanted["head.weight"]), "", {}):
         return not_yet("The two heads have other classes: take the fine-tuned one as it is.")
     mistakes = {
         "Share 0 should be the old weights and 1 the new ones; yours is turned round.": torch.tensor([2.5, -1.0]),
-        "The body is still the fine-tuned one.": after["body.weight"],
-        "The body is still the old one.": before["body.weight"],
+        "The body is still the fine-tuned one.": torch.tensor([3.0, -2.0]),
+        "The body is still the old one.": torch.tensor([1.0, 2.0]),
         "The two shares should sum to one.": torch.tensor([1.75, 1.5]),
     }
     verdict = compare(answer["body.weight"], torch.tensor([1.5, 1.0]), "Now walk along the line.", mistakes)
