@@ -48,6 +48,17 @@ def by_slices(x: Tensor, weight: Tensor) -> Tensor:
     return out
 
 
+def place_by_place(x: Tensor, weight: Tensor) -> Tensor:
+    padded = F.pad(x, (1, 1, 1, 1))
+    rows = [
+        torch.stack(
+            [(padded[:, None, :, y : y + 3, z : z + 3] * weight).sum((2, 3, 4)) for z in range(0, x.shape[3], 2)], -1
+        )
+        for y in range(0, x.shape[2], 2)
+    ]
+    return torch.stack(rows, 2)
+
+
 def late_slices(x: Tensor, weight: Tensor) -> Tensor:
     return F.conv2d(F.pad(x, (0, 1, 0, 1)), weight, stride=2)
 
@@ -104,6 +115,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch03.strided_convolution, lambda x, w: F.conv2d(x, w, padding=1), "stride is missing"),
     (ch03.strided_convolution, lambda x, w: F.conv2d(x, w, stride=2), "padding is missing"),
     (ch03.strided_convolution, lambda x, w: F.conv2d(x, w, stride=2, padding=1), "used conv2d"),
+    (ch03.strided_convolution, place_by_place, "kernel's places only"),
     (ch03.strided_convolution, late_slices, "one cell too late"),
     (ch03.strided_convolution, repeated_border, "repeated the border"),
     (ch03.centred_side, 301, "enough for the stem"),

@@ -28,6 +28,11 @@ def by_slices(x: Tensor, kernels: Tensor) -> Tensor:
     )
 
 
+def channel_by_channel(x: Tensor, kernels: Tensor) -> Tensor:
+    channels = [by_slices(x[:, c : c + 1], kernels[c : c + 1]) for c in range(len(kernels))]
+    return torch.cat(channels, 1)
+
+
 def gates(
     x: Tensor, narrow: Tensor, widen: Tensor, activation: Callable = F.gelu, squeeze: Callable | None = None
 ) -> Tensor:
@@ -60,6 +65,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch04.block_cost, lambda h, w, c: cost(h, w, c) + h * w * c, "residual addition are not counted"),
     (ch04.block_cost, lambda h, w, c: cost(h, w, c) + c**2, "Scaling the weights"),
     (ch04.depthwise, conv, "used conv2d"),
+    (ch04.depthwise, channel_by_channel, "kernel's places only"),
     (ch04.depthwise, lambda x, k: conv(x, k.flip(2, 3)), "turned round"),
     (ch04.depthwise, lambda x, k: conv(x, k.mT), "swapped"),
     (ch04.depthwise, lambda x, k: conv(x, torch.stack([k[0]] * 3)), "the first kernel"),

@@ -45,6 +45,15 @@ def by_slices(x: Tensor) -> Tensor:
     return torch.stack(cells).amax(0)
 
 
+def place_by_place(x: Tensor) -> Tensor:
+    padded = F.pad(x, (1, 1, 1, 1), value=-math.inf)
+    rows = [
+        torch.stack([padded[:, :, y : y + 3, z : z + 3].amax((2, 3)) for z in range(0, x.shape[3], 2)], -1)
+        for y in range(0, x.shape[2], 2)
+    ]
+    return torch.stack(rows, 2)
+
+
 def share(batch: int, windows: int) -> float:
     return sum(k // windows == k % batch for k in range(batch * windows)) / batch / windows
 
@@ -70,6 +79,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch06.max_pool, nn.MaxPool2d(3, 2, 1), "used max_pool2d"),
     (ch06.max_pool, lambda x: max_pool2d(x, 3, 2, 1), "used max_pool2d"),
     (ch06.max_pool, lambda x: torch.max_pool2d(x, 3, 2, 1), "used max_pool2d"),
+    (ch06.max_pool, place_by_place, "square's places only"),
     (ch06.max_pool, with_zeros, "A zero from the padding"),
     (ch06.max_pool, lambda x: F.max_pool2d(x, 3, 2), "padding is missing"),
     (ch06.max_pool, lambda x: F.max_pool2d(x, 3, 1, 1), "stride is missing"),

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterator
 from types import CodeType, FrameType
 from typing import Any
 
+from torch.overrides import TorchFunctionMode
+
 LOOP = "a loop"
 
 
@@ -43,6 +45,25 @@ def watched(function: Callable[..., Any], names: Collection[str], used: set[str]
             sys.setprofile(before)
 
     return watching
+
+
+class _Counting(TorchFunctionMode):
+    """Counts PyTorch's functions, methods and operators as they are called from Python."""
+
+    calls = 0
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, arguments: tuple = (), options: dict | None = None
+    ) -> Any:
+        self.calls += 1
+        return function(*arguments, **(options or {}))
+
+
+def steps(function: Callable[..., Any], *arguments: Any) -> int:
+    """How many of PyTorch's functions a call needs: more for a larger input where it loops over the input's parts."""
+    with _Counting() as counting:
+        function(*arguments)
+    return counting.calls
 
 
 def _loops(code: CodeType) -> bool:
