@@ -40,6 +40,8 @@ def short(value: Any) -> str:
     """A value as text in one short line."""
     if isinstance(value, Tensor | np.ndarray | torch.nn.Module | dict):
         return kind(value)
+    if callable(value):
+        return getattr(value, "__name__", kind(value))
     if isinstance(value, tuple | list) and len(value) <= SHORT:
         inside = ", ".join(map(short, value))
         text = f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"

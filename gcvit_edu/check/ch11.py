@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gcvit_edu.check.answers import boolean, call, number, returned_number
 from gcvit_edu.check.forbidden import LOOP
-from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, not_yet
+from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, compare_numbers, not_yet
 from gcvit_edu.maps import attention_map, windows_to_map
 from gcvit_edu.maps.judge.baselines import centre_prior, contrast_map
 from gcvit_edu.model import GCViT
@@ -160,7 +160,8 @@ def points_at(function: Callable[[Tensor, Tensor], float]) -> Verdict:
 
     def tried(values: Tensor, mask: Tensor, right: float, mistakes: Mapping[str, float]) -> Verdict:
         answer = returned_number(call(function, values, mask), "Return a number", tensors=True)
-        return _share(answer, right, "A map that is the same everywhere scores what a guess does.", mistakes)
+        praise = "A map that is the same everywhere scores what a guess does."
+        return _compare_number(answer, right, praise, mistakes)
 
     corner = torch.tensor([[True, False], [False, False]])
     flat = {"A map that is the same everywhere should score the object's share of the picture.": 2 / 3}
@@ -211,17 +212,16 @@ def chance_of_likeness(answer: float | None) -> Verdict:
         "Those are the maps below 0.8.": 20 / 24,
         "Four of how many? Divide by the number of orders.": 4.0,
     }
-    return _share(answer, 4 / 24, "Four of 24 orders: a likeness of four tokens is no finding.", mistakes, 0.015)
+    praise = "Four of 24 orders: a likeness of four tokens is no finding."
+    return _compare_number(answer, 4 / 24, praise, mistakes, relative=0.09)
 
 
-def _share(answer: float, right: float, praise: str, mistakes: Mapping[str, float], tolerance: float = 1e-5) -> Verdict:
-    """Compare one number with the right one, and with those of typical mistakes."""
-    if abs(answer - right) <= tolerance:
-        return Verdict(True, praise)
-    for diagnosis, wrong in mistakes.items():
-        if abs(answer - wrong) <= tolerance:
-            return not_yet(diagnosis)
-    return not_yet(f"Your answer is {answer:.3f}, which is not right.")
+def _compare_number(
+    answer: float, right: float, praise: str, mistakes: Mapping[str, float], relative: float = 1e-5
+) -> Verdict:
+    otherwise = f"Your answer is {answer:.3f}, which is not right."
+    others = {diagnosis: [wrong] for diagnosis, wrong in mistakes.items()}
+    return compare_numbers([answer], [right], praise, others, otherwise, relative=relative)
 
 
 def _attention(model: GCViT, image: Tensor) -> Tensor:
