@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -36,6 +37,28 @@ def norm(
     return (x - x.mean(axes, keepdim=True)) / deviation * weight + bias
 
 
+def by_slices(x: Tensor, weight: Tensor) -> Tensor:
+    padded = F.pad(x, (1, 1, 1, 1))
+    rows, columns = (x.shape[2] + 1) // 2, (x.shape[3] + 1) // 2
+    out = torch.zeros(len(x), len(weight), rows, columns)
+    for y in range(3):
+        for z in range(3):
+            cells = padded[:, :, y : y + 2 * rows - 1 : 2, z : z + 2 * columns - 1 : 2]
+            out += torch.einsum("oc,bchw->bohw", weight[:, :, y, z], cells)
+    return out
+
+
+def place_by_place(x: Tensor, weight: Tensor) -> Tensor:
+    padded = F.pad(x, (1, 1, 1, 1))
+    rows = [
+        torch.stack(
+            [(padded[:, None, :, y : y + 3, z : z + 3] * weight).sum((2, 3, 4)) for z in range(0, x.shape[3], 2)], -1
+        )
+        for y in range(0, x.shape[2], 2)
+    ]
+    return torch.stack(rows, 2)
+
+
 def late_slices(x: Tensor, weight: Tensor) -> Tensor:
     return F.conv2d(F.pad(x, (0, 1, 0, 1)), weight, stride=2)
 
@@ -46,9 +69,9 @@ def repeated_border(x: Tensor, weight: Tensor) -> Tensor:
 
 RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [
     (ch03.output_rows, lambda h, k, t, p: (h + 2 * p - k) // t + 1),
-    (ch03.layer_norm, lambda x, w, b: F.layer_norm(x, [6], w, b)),
+    (ch03.layer_norm, norm),
     (ch03.pixel_interval, interval),
-    (ch03.strided_convolution, lambda x, w: F.conv2d(x, w, stride=2, padding=1)),
+    (ch03.strided_convolution, by_slices),
     (ch03.centred_side, 321),
     (ch03.contrast, "conv.bias"),
 ]
@@ -60,6 +83,8 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch03.output_rows, lambda h, k, t, p: (h + 2 * p) // t, "left the kernel out"),
     (ch03.output_rows, lambda h, k, t, p: -((k - h - 2 * p) // t) + 1, "Round down"),
     (ch03.output_rows, lambda h, k, t, p: (h + 1) // 2, "kernel 3, stride 2"),
+    (ch03.output_rows, lambda h, k, t, p: int((h + 2 * p - k) / t) + 1, "Whole numbers only"),
+    (ch03.layer_norm, lambda x, w, b: F.layer_norm(x, x.shape[-1:], w, b), "used layer_norm"),
     (ch03.layer_norm, lambda *a: norm(*a, unbiased=True), "by C - 1"),
     (ch03.layer_norm, lambda x, w, b: (x - x.mean(-1, True)) / (x.var(-1, False, True) + 1e-5) * w + b, "its root"),
     (
@@ -89,6 +114,8 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch03.strided_convolution, lambda x, w: F.conv2d(x, w.mT, stride=2, padding=1), "swapped"),
     (ch03.strided_convolution, lambda x, w: F.conv2d(x, w, padding=1), "stride is missing"),
     (ch03.strided_convolution, lambda x, w: F.conv2d(x, w, stride=2), "padding is missing"),
+    (ch03.strided_convolution, lambda x, w: F.conv2d(x, w, stride=2, padding=1), "used conv2d"),
+    (ch03.strided_convolution, place_by_place, "kernel's places only"),
     (ch03.strided_convolution, late_slices, "one cell too late"),
     (ch03.strided_convolution, repeated_border, "repeated the border"),
     (ch03.centred_side, 301, "enough for the stem"),

@@ -18,6 +18,21 @@ def conv(x: Tensor, kernels: Tensor, padding: int = 1) -> Tensor:
     return F.conv2d(x, kernels, padding=padding, groups=len(kernels))
 
 
+def by_slices(x: Tensor, kernels: Tensor) -> Tensor:
+    height, width = x.shape[2:]
+    padded = F.pad(x, (1, 1, 1, 1))
+    return sum(
+        kernels[:, 0, y, z, None, None] * padded[:, :, y : y + height, z : z + width]
+        for y in range(3)
+        for z in range(3)
+    )
+
+
+def channel_by_channel(x: Tensor, kernels: Tensor) -> Tensor:
+    channels = [by_slices(x[:, c : c + 1], kernels[c : c + 1]) for c in range(len(kernels))]
+    return torch.cat(channels, 1)
+
+
 def gates(
     x: Tensor, narrow: Tensor, widen: Tensor, activation: Callable = F.gelu, squeeze: Callable | None = None
 ) -> Tensor:
@@ -31,7 +46,7 @@ def logits(x: Tensor, narrow: Tensor, widen: Tensor) -> Tensor:
 
 RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [
     (ch04.block_cost, cost),
-    (ch04.depthwise, conv),
+    (ch04.depthwise, by_slices),
     (ch04.gates, gates),
     (ch04.gated_matrices, lambda m, a, b: torch.einsum("bo,oc,bc->boc", b, m, a)),
     (ch04.pointwise_factor, 0.58),
@@ -49,6 +64,8 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch04.block_cost, lambda h, w, c: cost(h, w, c) + 3 * c**2 // 2, "a quarter of the channels"),
     (ch04.block_cost, lambda h, w, c: cost(h, w, c) + h * w * c, "residual addition are not counted"),
     (ch04.block_cost, lambda h, w, c: cost(h, w, c) + c**2, "Scaling the weights"),
+    (ch04.depthwise, conv, "used conv2d"),
+    (ch04.depthwise, channel_by_channel, "kernel's places only"),
     (ch04.depthwise, lambda x, k: conv(x, k.flip(2, 3)), "turned round"),
     (ch04.depthwise, lambda x, k: conv(x, k.mT), "swapped"),
     (ch04.depthwise, lambda x, k: conv(x, torch.stack([k[0]] * 3)), "the first kernel"),

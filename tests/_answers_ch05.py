@@ -75,10 +75,20 @@ def by_hand(window: int, row_of: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     return row_of(token[:, None] // window - token // window, token[:, None] % window - token % window)
 
 
+def merged(windows: Tensor, window: int, height: int, width: int) -> Tensor:
+    tiles = windows.reshape(-1, height // window, width // window, window, window, windows.shape[-1])
+    return tiles.permute(0, 1, 3, 2, 4, 5).reshape(-1, height, width, windows.shape[-1])
+
+
+def one_by_one(window: int) -> Tensor:
+    side, places = 2 * window - 1, [(y, x) for y in range(window) for x in range(window)]
+    return torch.tensor([[(y - v + window - 1) * side + x - w + window - 1 for v, w in places] for y, x in places])
+
+
 RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [
-    (ch05.merge, window_merge),
+    (ch05.merge, merged),
     (ch05.attention_pairs, lambda h, w, s: ceil(h / s) * ceil(w / s) * s**4),
-    (ch05.relative_index, relative_position_index),
+    (ch05.relative_index, lambda w: by_hand(w, lambda y, x: (y + w - 1) * (2 * w - 1) + x + w - 1)),
     (ch05.attention, lambda q, k, v, b: attend_explicit(q, k, v, b)[0]),
     (ch05.masked_attention, lambda *a: attend_explicit(*a)[0]),
     (ch05.blocks_to_cross, crossing),
@@ -88,6 +98,7 @@ RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [
 
 WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch05.merge, lambda x, w, h, wd: window_merge(x.reshape(2, 2, 3, 4, 3).mT.mT, w, h, wd), "raised"),
+    (ch05.merge, window_merge, "used einops"),
     (ch05.merge, lambda x, w, h, wd: x.reshape(2, h, wd, 3), "became a strip"),
     (
         ch05.merge,
@@ -116,6 +127,8 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch05.attention_pairs, lambda h, w, s: h * w * s**2, "padded tokens are computed too"),
     (ch05.attention_pairs, lambda h, w, s: 5, "gives 5, which is not right"),
     (ch05.relative_index, lambda w: relative_position_index(w).float(), "with integers"),
+    (ch05.relative_index, relative_position_index, "used meshgrid"),
+    (ch05.relative_index, one_by_one, "used a loop"),
     (ch05.relative_index, lambda w: relative_position_index(w).T, "sign is turned"),
     (ch05.relative_index, lambda w: by_hand(w, lambda y, x: (x + w - 1) * (2 * w - 1) + y + w - 1), "swapped"),
     (
@@ -169,9 +182,9 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch05.blocks_to_cross, lambda s, w: crossing(s, w, first=1), "first block is not shifted"),
     (ch05.blocks_to_cross, lambda s, w: crossing(s, w, wrap=True), "round the edge"),
     (ch05.blocks_to_cross, lambda s, w: s // w, "number of windows in a row"),
-    (ch05.blocks_to_cross, lambda s, w: crossing(s, w, up=True), "11 tokens wide"),
-    (ch05.blocks_to_cross, lambda s, w: 2 * s // w - 1, "11 tokens wide"),
-    (ch05.blocks_to_cross, lambda s, w: 4, "4 is not the count"),
+    (ch05.blocks_to_cross, lambda s, w: crossing(s, w, up=True), "For 11, 7"),
+    (ch05.blocks_to_cross, lambda s, w: 2 * s // w - 1, "For 11, 7"),
+    (ch05.blocks_to_cross, lambda s, w: 4, "gives 4"),
     (ch05.entropy_without_scale, entropy(32**-0.5, LOG_2), "with the division"),
     (ch05.entropy_without_scale, entropy(1.0, 1.0), "in nats"),
     (ch05.entropy_without_scale, -entropy(1.0, LOG_2), "sign is turned"),

@@ -27,6 +27,10 @@ def linear(row: Tensor, window: int, *, corners: bool = True, numbers: int | Non
     return F.interpolate(row[None, None], size, mode="linear", align_corners=corners)[0, 0]
 
 
+def by_hand(row: Tensor, window: int) -> Tensor:
+    return by_place(row, window, (len(row) - 1) / (2 * window - 2), "linear")
+
+
 def by_place(row: Tensor, window: int, factor: float, how: str) -> Tensor:
     place = (torch.arange(2 * window - 1) * factor).clamp(max=len(row) - 1)
     if how == "nearest":
@@ -64,7 +68,9 @@ def centred(
 @torch.no_grad()
 def drift(model: nn.Module, photo: Image.Image, size: int, *, how: str = "") -> tuple[float, ...]:
     grown = create_model("nano", image_size=size).eval()
-    if how != "fresh":
+    if how == "plain":
+        grown.load_state_dict(model.state_dict())
+    elif how != "fresh":
         grown.load_state_dict(convert_state_dict(model.state_dict(), grown))
     reference = model(normalize(crop_to(photo, 64)))
     picture = normalize(crop_to(photo, size))
@@ -78,8 +84,7 @@ RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [
     (ch09.least_and_most_waste, (416, 256)),
     (ch09.rows_covered, lambda n, w, i: (i * n // w, -(-(i + 1) * n // w) - 1)),
     (ch09.rows_covered, lambda n, w, i: [i * n // w, -(-(i + 1) * n // w) - 1]),
-    (ch09.resized_row, linear),
-    (ch09.resized_row, lambda row, window: by_place(row, window, 3 / 5, "linear")),
+    (ch09.resized_row, by_hand),
     (ch09.centred_padding, centred),
     (ch09.missing_mask, [1.0, 0.57, 0.143, 0.0205]),
     (ch09.drift, drift),
@@ -111,7 +116,10 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch09.rows_covered, lambda n, w, i: (-(-i * n // w), -(-(i + 1) * n // w) - 1), "rounded the beginning up"),
     (ch09.rows_covered, lambda n, w, i: (i * w // n, -(-(i + 1) * w // n) - 1), "swapped cells and window"),
     (ch09.rows_covered, lambda n, w, i: (i * n // w, i * n // w), "one row for each"),
+    (ch09.rows_covered, lambda n, w, i: (i * n // w, ceil((i + 1) * n / w) - 1), "Whole numbers only: / and ceil"),
+    (ch09.rows_covered, lambda n, w, i: (int(i * n / w), ceil((i + 1) * n / w) - 1), "Whole numbers only: / loses"),
     (ch09.rows_covered, 7, "Give the function itself"),
+    (ch09.resized_row, linear, "used interpolate"),
     (ch09.resized_row, lambda row, window: linear(row, window, corners=False), "align_corners=False"),
     (ch09.resized_row, lambda row, window: by_place(row, window, 0.6, "nearest"), "nearest old number"),
     (ch09.resized_row, lambda row, window: by_place(row, window, 0.6, "left"), "number on the left"),
@@ -129,7 +137,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch09.centred_padding, lambda x, w: centred(x, w, mask="batch"), "For the mask, expected the shape"),
     (ch09.missing_mask, None, "Measure the four numbers"),
     (ch09.missing_mask, "half", "list of four numbers"),
-    (ch09.missing_mask, [1.0, 0.5], "got 2"),
+    (ch09.missing_mask, [1.0, 0.5], "you gave 2"),
     (ch09.missing_mask, [1 / 49, 1 / 7, 4 / 7, 1.0], "order is turned"),
     (ch09.missing_mask, [1.0, 7 / 4, 7.0, 49.0], "with the mask divided by without"),
     (ch09.missing_mask, [0.0, 3 / 7, 6 / 7, 48 / 49], "how much is lost"),
@@ -137,6 +145,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch09.missing_mask, [0.9, 0.5, 0.1, 0.0], "first ratio must be 1"),
     (ch09.missing_mask, [1.0, 0.8, 0.4, 0.1], "initialise with layer.apply"),
     (ch09.drift, lambda *case: 0.3, "Return two numbers"),
+    (ch09.drift, lambda *case: drift(*case, how="plain"), "convert_state_dict"),
     (ch09.drift, lambda *case: drift(*case, how="one"), "you gave 1"),
     (ch09.drift, lambda *case: drift(*case, how="swapped"), "The two are swapped"),
     (ch09.drift, lambda *case: drift(*case, how="absolute"), "Divide by the norm"),

@@ -106,7 +106,7 @@ def of_means(right: Tensor, group: Tensor) -> float:
 
 
 RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [
-    (ch10.smoothed_loss, loss),
+    (ch10.smoothed_loss, loss_of(smooth_right, smooth_other)),
     (ch10.plateau, rate),
     (ch10.half_life, lambda steps: math.exp(-math.log(2) / steps)),
     (ch10.part_factors, lambda sizes: torch.tensor(sizes) / sum(sizes)),
@@ -118,6 +118,7 @@ RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [
 
 
 WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
+    (ch10.smoothed_loss, loss, "used cross_entropy"),
     (ch10.smoothed_loss, lambda z, label, k: loss(z, label, 0.0), "not smoothed"),
     (ch10.smoothed_loss, loss_of(lambda k, n: 1 - k, lambda k, n: k / (n - 1)), "spread over all classes"),
     (ch10.smoothed_loss, loss_of(lambda k, n: 1 - k, smooth_other), "and its part of what is spread"),

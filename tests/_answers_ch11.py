@@ -18,6 +18,10 @@ from gcvit_edu.model import GCViT
 MakeMap = Callable[[GCViT, Tensor], Tensor]
 
 
+def column_means(weights: Tensor) -> Tensor:
+    return torch.stack([sum(head.mean(1) for head in image.unbind(1)) / image.shape[1] for image in weights])
+
+
 def put(values: Tensor, window: int, height: int, width: int) -> Tensor:
     rows, columns = -(-height // window), -(-width // window)
     pattern = "b (r c) (y x) -> b (r y) (c x)"
@@ -89,6 +93,8 @@ RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [
 ]
 
 WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
+    (ch11.mean_of_columns, column_means, "used a loop"),
+    (ch11.mean_of_columns, lambda w: column_means(w), "used column_means"),
     (ch11.mean_of_columns, lambda w: w.mean((2, 4)), "1/T for every query"),
     (ch11.mean_of_columns, lambda w: w.mean(2).sum(2), "sum over the queries"),
     (ch11.mean_of_columns, lambda w: w.sum(2).mean(2), "sum over the heads"),

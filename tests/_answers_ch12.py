@@ -52,6 +52,10 @@ def without_itself(differences: list[float]) -> float:
     return float(np.mean([abs(one) > abs(sum(differences)) + 1e-9 for one in flipped(differences)]))
 
 
+def one_vector(query: Tensor, seed: int) -> Tensor:
+    return query.mean((0, 2), keepdim=True).expand_as(query)
+
+
 RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [
     (ch12.one_vector, lambda q: q.mean(0).mean(1)[None, :, None].repeat(len(q), 1, q.shape[2], 1)),
     (ch12.pairs_left, lambda side, window: (~shifted_apart(side, side, window)).sum().item()),
@@ -66,6 +70,7 @@ RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [
 
 
 WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
+    (ch12.one_vector, lambda q: one_vector(q, 0), "used one_vector"),
     (ch12.one_vector, lambda q: q.mean(0, keepdim=True).expand_as(q), "the cells still differ"),
     (ch12.one_vector, lambda q: q.mean(2, keepdim=True).expand_as(q), "the images still differ"),
     (ch12.one_vector, lambda q: q.mean((0, 1, 2)).expand_as(q), "heads are averaged, too"),
@@ -114,7 +119,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch12.sign_flips, lambda x: 1 - p_value(x), "one minus it"),
     (ch12.sign_flips, lambda x: 2 / 2 ** len(x), "it depends on the differences"),
     (ch12.sign_flips, lambda x: p_value(x) * 2 ** len(x), "divide by all there are"),
-    (ch12.sign_flips, lambda x: 0.05, "was expected"),
+    (ch12.sign_flips, lambda x: 0.05, "gives 0.05"),
     (ch12.sign_flips, lambda x: torch.tensor(0.05), "Return a Python number"),
     (ch12.message, (None, None), "Put two numbers into each list"),
     (ch12.message, ([1, "a"], [0, 1]), "two lists of numbers"),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from _mutants_check import CHECKERS
 from _mutants_experiments import EXPERIMENTS
 from _mutants_imagenet import IMAGENET
 from _mutants_maps import MAPS
@@ -477,7 +478,7 @@ TIMELINE = changes(
 MUTANTS = (
     *(
         mutant
-        for file, tests, *named in (*TRAINING, *EXPERIMENTS, *IMAGENET, *MAPS)
+        for file, tests, *named in (*TRAINING, *EXPERIMENTS, *IMAGENET, *MAPS, *CHECKERS)
         for mutant in changes(file, tests, *named)
     ),
     *WINDOWS,

@@ -1,52 +1,40 @@
 """Exercise checkers: each accepts the right answer and names at least three typical mistakes."""
 
-from collections.abc import Callable
-from importlib import import_module
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from _project import PACKAGE
+from _answers_ch03 import interval
+from _checkers import RIGHT, WRONG, Checker, checkers
 from torch import Tensor, nn
 
+from gcvit_edu import create_model
 from gcvit_edu.attention import WindowAttention, attend_explicit
-from gcvit_edu.check import Verdict, ch04, ch05, ch06, proof_card
-from gcvit_edu.check.verdict import compare
-
-BOOK_CHECKERS = {
-    path.stem: import_module(f"gcvit_edu.check.{path.stem}")
-    for path in sorted((PACKAGE / "check").glob("ch[0-9][0-9].py"))
-}
-ANSWERS = [import_module(f"_answers_{name}") for name in BOOK_CHECKERS]
-RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [case for module in ANSWERS for case in module.RIGHT]
-WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [case for module in ANSWERS for case in module.WRONG]
+from gcvit_edu.check import Verdict, ch03, ch04, ch05, ch06, ch09, ch10, ch12, proof_card
+from gcvit_edu.check.verdict import all_right, compare
 
 
 @pytest.mark.parametrize(("checker", "answer"), RIGHT, ids=lambda value: getattr(value, "__name__", ""))
-def test_the_right_answer_is_accepted(checker: Callable[[Any], Verdict], answer: Any) -> None:
+def test_the_right_answer_is_accepted(checker: Checker, answer: Any) -> None:
     verdict = checker(answer)
-    assert verdict.right, verdict
+    assert verdict, verdict  # as a teacher grades
     assert repr(verdict).startswith("Right. ")
 
 
 @pytest.mark.parametrize(("checker", "answer", "diagnosis"), WRONG)
-def test_a_typical_mistake_is_named(checker: Callable[[Any], Verdict], answer: Any, diagnosis: str) -> None:
+def test_a_typical_mistake_is_named(checker: Checker, answer: Any, diagnosis: str) -> None:
     verdict = checker(answer)
+    assert not verdict
     assert not verdict.right
     assert diagnosis in verdict.message, verdict
     assert repr(verdict).startswith("Not yet. ")
 
 
 def test_every_checker_is_tried_with_three_mistakes() -> None:
-    checkers = {
-        function
-        for module in BOOK_CHECKERS.values()
-        for name, function in vars(module).items()
-        if callable(function) and getattr(function, "__module__", "") == module.__name__ and not name.startswith("_")
-    }
-    assert checkers == {checker for checker, _ in RIGHT}
-    for checker in checkers:
+    assert set(checkers()) == {checker for checker, _ in RIGHT}
+    for checker in checkers():
         assert sum(checker is wrong for wrong, _, _ in WRONG) >= 3, checker.__name__
 
 
@@ -83,6 +71,51 @@ def test_an_answer_that_works_in_place_cannot_spoil_the_comparison() -> None:
         return result
 
     assert ch05.attention(in_place).right
+
+
+def test_a_verdict_is_true_if_right_and_short() -> None:
+    assert Verdict(True, "")
+    assert not Verdict(False, "")
+    assert len(Verdict(False, "x" * 5000).message) < 1010
+    assert Verdict(False, "x\n" * 300).message.count("\n") == 9
+    assert Verdict(False, "as it is\nin two lines").message == "as it is\nin two lines"
+
+
+def test_all_cases_must_be_right_and_none_is_tried_after_a_wrong_one() -> None:
+    tried = []
+
+    def trying(*rights: bool) -> Iterator[Verdict]:
+        for right in rights:
+            tried.append(right)
+            yield Verdict(right, "words")
+
+    assert all_right(trying(True, True)).message == "words"
+    assert all_right(trying(False, True)).message == "words"
+    assert all_right(trying(True, False, True)).message.startswith("Right in 1 of")
+    assert tried == [True, True, False, True, False]
+
+
+def test_an_answer_of_another_precision_is_right() -> None:
+    assert ch05.attention(lambda *a: attend_explicit(*(x.double() for x in a))[0])
+    assert ch05.masked_attention(lambda q, k, v, b, r: attend_explicit(*(x.double() for x in (q, k, v, b)), r)[0])
+    assert ch10.half_life(lambda steps: np.float32(0.5 ** (1 / steps)))
+    assert ch12.paired_interval(in_float32)
+    assert ch03.pixel_interval(lambda token, layers: torch.tensor(interval(token, layers)))
+
+
+def in_float32(a: list[float], b: list[float], t: float) -> Tensor:
+    off = torch.tensor(a) - torch.tensor(b)
+    half = t * off.std() / len(a) ** 0.5
+    return torch.stack([off.mean() - half, off.mean() + half])
+
+
+def test_weights_of_another_size_are_named_and_the_network_is_not_printed() -> None:
+    verdict = ch09.drift(
+        lambda model, photo, size: create_model("nano", image_size=size).load_state_dict(model.state_dict())
+    )
+    assert "another size" in verdict.message
+    assert "convert_state_dict" in verdict.message
+    assert len(verdict.message) < 300
 
 
 def test_compare_reports_the_largest_difference() -> None:

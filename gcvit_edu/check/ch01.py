@@ -3,21 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 
-from gcvit_edu.check.verdict import Verdict, call, no_number, not_yet
+from gcvit_edu.check.answers import call, number, plain, short
+from gcvit_edu.check.verdict import Verdict, checker, not_yet
 from gcvit_edu.config import GCViTConfig
 
 
+@checker()
 def map_sizes(function: Callable[[int, int], Sequence[tuple[int, int]]]) -> Verdict:
     """Exercise 1.1: function(height, width) gives (rows, columns) of the four maps."""
-    cases = [(224, 224), (300, 451), (33, 64)]
+    cases = [(224, 224), (300, 451), (33, 64), (1, 31), (640, 97)]
     for height, width in cases:
-        answer, failed = call(function, height, width)
-        if failed:
-            return failed
-        try:
-            answer = [tuple(size) for size in answer]
-        except TypeError:
-            return not_yet(f"Expected four pairs (rows, columns), got {answer!r}.")
+        answer = call(function, height, width)
+        answer = plain(answer, "four pairs of numbers")
+        if not isinstance(answer, tuple):
+            return not_yet(f"Expected four pairs (rows, columns), got {short(answer)}.")
+        answer = list(answer)
         right = [(ceil(height / stride), ceil(width / stride)) for stride in (4, 8, 16, 32)]
         if answer == right:
             continue
@@ -30,10 +30,13 @@ def map_sizes(function: Callable[[int, int], Sequence[tuple[int, int]]]) -> Verd
             return not_yet(asked + "round up also below one half; what is left of a token is a token.")
         if answer == [(ceil(height / stride), ceil(width / stride)) for stride in (2, 4, 8, 16)]:
             return not_yet(asked + "the stem halves the image twice before the first stage.")
-        return not_yet(asked + f"{answer} is not right; expected four pairs, each half as large as the one before.")
+        return not_yet(
+            asked + f"{short(answer)} is not right; expected four pairs, each half as large as the one before."
+        )
     return Verdict(True, "Four maps at strides 4, 8, 16 and 32, rounded up.")
 
 
+@checker()
 def windows_per_map(answer: Mapping[int, int]) -> Verdict:
     """Exercise 1.2: answer says how many windows each stage of tiny has at 448 pixels."""
     config = GCViTConfig()
@@ -43,8 +46,9 @@ def windows_per_map(answer: Mapping[int, int]) -> Verdict:
     }
     if not isinstance(answer, Mapping) or set(answer) != set(right):
         return not_yet("Give a dictionary with the stages 1, 2, 3 and 4 as keys.")
-    if None in answer.values():
+    if any(count is None for count in answer.values()):
         return not_yet("Fill in the four numbers first.")
+    answer = {stage: number(count) for stage, count in answer.items()}
     if answer == right:
         return Verdict(True, "At twice the side there are four times as many windows, and no stage has only one.")
     if answer == {stage: count // 4 for stage, count in right.items()}:
@@ -62,11 +66,11 @@ def windows_per_map(answer: Mapping[int, int]) -> Verdict:
     )
 
 
+@checker()
 def blocks_that_see_everything(answer: int) -> Verdict:
     """Exercise 1.3: how many of xxtiny's blocks let every token look at the whole map, at 224 pixels."""
     right, total = 8, 12
-    if failed := no_number(answer, "Count"):
-        return failed
+    answer = number(answer, "Count")
     if answer == right:
         return Verdict(True, "Every block of stages 3 and 4, local or global: their one window is the map.")
     if answer == total // 2:

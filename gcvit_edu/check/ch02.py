@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from math import ceil, log
 
-from gcvit_edu.check.verdict import Verdict, compare_cases, no_number, not_yet
+from gcvit_edu.check.answers import number
+from gcvit_edu.check.verdict import Verdict, checker, compare_cases, not_yet
 from gcvit_edu.config import GCViTConfig
 
 
+@checker()
 def attention_cost(function: Callable[[int, int, int, int | None], int]) -> Verdict:
     """Exercise 2.1: function(height, width, dim, window) counts the multiply-adds of an attention layer."""
-    cases = [(56, 56, 64, 7), (28, 14, 128, 7), (14, 14, 256, None), (8, 6, 32, None)]
+    cases = [(56, 56, 64, 7), (28, 14, 128, 7), (14, 14, 256, None), (8, 6, 32, None), (28, 42, 96, 14), (9, 6, 8, 3)]
 
     def cost(height: int, width: int, dim: int, window: int | None, linear: int = 4, products: int = 2) -> int:
         keys = window**2 if window else height * width
@@ -35,10 +37,10 @@ def attention_cost(function: Callable[[int, int, int, int | None], int]) -> Verd
     return compare_cases(function, cases, cost, mistakes, "Only the number of keys tells the two apart.")
 
 
+@checker()
 def square_takes_over(answer: int) -> Verdict:
     """Exercise 2.2: the smallest side at which full attention's products cost more than its linear layers."""
-    if failed := no_number(answer, "Count"):
-        return failed
+    answer = number(answer, "Count")
     if answer == 23:
         return Verdict(True, "From 23 x 23 tokens on the square rules.")
     if answer == 22:
@@ -54,6 +56,7 @@ def square_takes_over(answer: int) -> Verdict:
     return not_yet(f"At a side of {answer} the linear layers still cost more.")
 
 
+@checker()
 def field_of_stack(function: Callable[[list[tuple[int, int]]], int]) -> Verdict:
     """Exercise 2.3: function(layers) is the width of the receptive field of a stack of convolutions."""
     cases = [
@@ -62,6 +65,8 @@ def field_of_stack(function: Callable[[list[tuple[int, int]]], int]) -> Verdict:
         ([(3, 2), (3, 2)],),
         ([(7, 2), (3, 2), (3, 1), (3, 1)],),
         ([(1, 1), (5, 3)],),
+        ([(3, 2), (5, 3), (3, 2), (2, 1)],),
+        ([(4, 4), (2, 2), (2, 2), (2, 2)],),
     ]
 
     def field(layers: list[tuple[int, int]], *, early: bool = False, strides: bool = True, extra: int = 1) -> int:
@@ -86,11 +91,12 @@ def field_of_stack(function: Callable[[list[tuple[int, int]]], int]) -> Verdict:
     return compare_cases(function, cases, field, mistakes, "It adds up, each layer in its own step width.")
 
 
+@checker()
 def blocks_with_one_window(function: Callable[[int], int]) -> Verdict:
     """Exercise 2.4: function(image_size) counts the blocks of tiny whose only window is the whole map."""
     config = GCViTConfig()
     stages = list(zip(config.depths, config.strides, config.window_sizes, strict=True))
-    cases = [(224,), (225,), (32,), (56,), (448,), (112,), (230,)]
+    cases = [(224,), (225,), (32,), (56,), (448,), (112,), (230,), (28,), (29,), (57,), (1,)]
 
     def blocks(size: int, *, up: bool = True, halved: int = 1, whole: bool = True) -> int:
         total = 0
@@ -110,10 +116,10 @@ def blocks_with_one_window(function: Callable[[int], int]) -> Verdict:
     return compare_cases(function, cases, blocks, mistakes, "The larger the image, the more there is to bridge.")
 
 
+@checker()
 def growth_of_sight(answer: float) -> Verdict:
     """Exercise 2.5: with which power of the depth the radius grows that holds half the gradient."""
-    if failed := no_number(answer):
-        return failed
+    answer = number(answer)
     if abs(answer - 0.5) < 0.08:
         return Verdict(True, "Now answer the question: what follows for the depth of a convolutional network?")
     if abs(answer - 1) < 0.1:
@@ -127,10 +133,10 @@ def growth_of_sight(answer: float) -> Verdict:
     return not_yet(f"{answer:.2f} is not it. Is the picture large enough, so that nothing reaches its border?")
 
 
+@checker()
 def tokens_that_see_the_corner(answer: int) -> Verdict:
     """Exercise 2.6: how many tokens of a window see the picture's corner after the global block."""
-    if failed := no_number(answer):
-        return failed
+    answer = number(answer)
     if answer == 4:
         return Verdict(True, "Now answer the questions: why these, and why more than one?")
     if answer == 49:

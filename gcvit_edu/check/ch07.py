@@ -1,34 +1,59 @@
 """Checkers of chapter 7, Blocks and stages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gcvit_edu.check.verdict import Verdict, call, call_all, compare, compare_cases, no_number, not_yet
+from gcvit_edu.check.answers import call, number, plain, returned_number
+from gcvit_edu.check.verdict import (
+    Verdict,
+    all_right,
+    checker,
+    compare,
+    compare_cases,
+    compare_formula,
+    compare_numbers,
+    not_yet,
+)
 
 
+@checker()
 def drop_path(function: Callable[[Tensor, Tensor, float], Tensor]) -> Verdict:
     """Exercise 7.1: function(branch, kept, rate) drops whole images and scales up the rest."""
-    branch = torch.randn(4, 2, 3, 5, generator=torch.Generator().manual_seed(7))
-    kept, rate = torch.tensor([True, False, True, True]), 0.2
-    zeroed = branch * kept[:, None, None, None]
-    mistakes = {
-        "The images that stay are not scaled up, so the mean is too small.": zeroed,
-        "You divided by the rate; divide by the probability of staying, 1 - rate.": zeroed / rate,
-        "You multiplied by 1 - rate; divide by it.": zeroed * (1 - rate),
-        "You dropped the images that were to stay.": (branch - zeroed) / (1 - rate),
-        "Dropped images keep their place in the batch, as zeros.": branch[kept] / (1 - rate),
-        "You scaled all images and dropped none. Is kept used?": branch / (1 - rate),
-    }
-    answer, failed = call(function, branch, kept, rate)
-    return failed or compare(answer, zeroed / (1 - rate), "On average the branch is what it was.", mistakes)
+    generator = torch.Generator().manual_seed(7)
+
+    def tried(branch: Tensor, kept: Tensor, rate: float) -> Verdict:
+        zeroed = branch * kept[:, None, None, None]
+        mistakes = {
+            "The images that stay are not scaled up, so the mean is too small.": zeroed,
+            "You divided by the rate; divide by the probability of staying, 1 - rate.": zeroed / rate,
+            "You multiplied by 1 - rate; divide by it.": zeroed * (1 - rate),
+            "You dropped the images that were to stay.": (branch - zeroed) / (1 - rate),
+            "Dropped images keep their place in the batch, as zeros.": branch[kept] / (1 - rate),
+            "You scaled all images and dropped none. Is kept used?": branch / (1 - rate),
+        }
+        return compare(
+            call(function, branch, kept, rate), zeroed / (1 - rate), "On average the branch is what it was.", mistakes
+        )
+
+    cases = (
+        ((4, 2, 3, 5), [True, False, True, True], 0.2),
+        ((3, 4, 2, 1), [False, True, False], 0.5),
+        ((1, 1, 2, 3), [True], 0.75),
+        ((2, 2, 2, 2), [False, False], 0.1),
+        ((2, 1, 3, 2), [True, True], 0.0),
+    )
+    return all_right(
+        tried(torch.randn(shape, generator=generator), torch.tensor(kept), rate) for shape, kept, rate in cases
+    )
 
 
+@checker()
 def drop_path_rates(function: Callable[[list[int], float], list[list[float]]]) -> Verdict:
     """Exercise 7.2: function(depths, last) gives every block's rate, stage by stage."""
-    cases = [([3, 4, 19, 5], 0.2), ([2, 2], 0.3), ([1, 1, 2], 0.5)]
+    cases = [([3, 4, 19, 5], 0.2), ([2, 2], 0.3), ([1, 1, 2], 0.5), ([2, 3, 1, 4, 2], 0.1), ([5, 1], 0.05)]
 
     def rates(depths: list[int], last: float, *, first: int = 0, steps: int = -1) -> list[list[float]]:
         total, number = sum(depths) + steps, first
@@ -51,33 +76,30 @@ def drop_path_rates(function: Callable[[list[int], float], list[list[float]]]) -
             [p * stage / (len(d) - 1)] * depth for stage, depth in enumerate(d)
         ],
     }
-    answers, failed = call_all(function, cases)
-    if failed:
-        return failed
-    shapes = [[len(stage) for stage in answer] if _nested(answer) else None for answer in answers]
-    if shapes != [depths for depths, _ in cases]:
+    answers = [plain(call(function, *case), "a list of rates for each stage") for case in cases]
+    shapes = [
+        tuple(len(stage) if isinstance(stage, tuple) else 0 for stage in answer) for answer in map(_list, answers)
+    ]
+    if shapes != [tuple(depths) for depths, _ in cases]:
         return not_yet(f"For depths {cases[0][0]} give four lists, of 3, 4, 19 and 5 rates.")
-    flat = [_flat(answer) for answer in answers]
-    if _alike(flat, [_flat(rates(*case)) for case in cases]):
-        return Verdict(True, "The early blocks are the ones that all others use.")
-    for diagnosis, wrong in mistakes.items():
-        if _alike(flat, [_flat(wrong(*case)) for case in cases]):
-            return not_yet(diagnosis)
-    return not_yet(f"For depths {cases[0][0]} and {cases[0][1]} the second rate should be {0.2 / 30:.4f}.")
+
+    def flat(nested: Iterable[Iterable[Iterable[float]]]) -> list[float]:
+        return [returned_number(rate, "Rates are numbers") for case in nested for stage in case for rate in stage]
+
+    return compare_numbers(
+        flat(answers),
+        flat(rates(*case) for case in cases),
+        "The early blocks are the ones that all others use.",
+        {diagnosis: flat(wrong(*case) for case in cases) for diagnosis, wrong in mistakes.items()},
+        f"For depths {cases[0][0]} and {cases[0][1]} the second rate should be {0.2 / 30:.4f}.",
+    )
 
 
-def _nested(answer: Any) -> bool:
-    return isinstance(answer, list | tuple) and all(isinstance(stage, list | tuple) for stage in answer)
+def _list(answer: Any) -> tuple:
+    return answer if isinstance(answer, tuple) else ()
 
 
-def _flat(rates: list[list[float]]) -> list[float]:
-    return [rate for stage in rates for rate in stage]
-
-
-def _alike(a: list[list[float]], b: list[list[float]]) -> bool:
-    return all(abs(x - y) < 1e-6 for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True))
-
-
+@checker()
 def block_cost(function: Callable[[int, int, int, int, int, bool], int]) -> Verdict:
     """Exercise 7.3: function(height, width, dim, window, ratio, use_global) counts the multiply-adds of a block."""
 
@@ -103,53 +125,59 @@ def block_cost(function: Callable[[int, int, int, int, int, bool], int]) -> Verd
         "You counted floating-point operations; a multiply-add is two of them.": lambda *case: 2 * cost(*case),
     }
     cases = [(56, 56, 64, 7, 3, False), (56, 56, 64, 7, 3, True), (14, 28, 96, 14, 2, False)]
+    cases += [(28, 14, 128, 7, 4, True), (12, 8, 16, 4, 1, False), (6, 9, 24, 3, 2, True)]
     return compare_cases(function, cases, cost, mistakes, "At these widths the MLP is about half of it.")
 
 
+@checker()
 def block(function: Callable[..., Tensor]) -> Verdict:
     """Exercise 7.4: function(x, attn, mlp, norm1, norm2) puts a block together."""
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        x = torch.randn(2, 3, 4, 6)
+        maps = [torch.randn(2, 3, 4, 6), torch.randn(1, 5, 2, 6)]
         attn, mlp = (nn.Linear(6, 6).requires_grad_(False) for _ in range(2))
         norm1, norm2 = (nn.LayerNorm(6).requires_grad_(False) for _ in range(2))
         for norm in (norm1, norm2):
             nn.init.normal_(norm.weight)
 
-    y = x + attn(norm1(x))
-    post = norm1(x + attn(x))
-    mistakes = {
-        "That is post-norm; here the norm comes first, inside the branch.": norm2(post + mlp(post)),
-        "Both branches start from the input; the second starts from the result of the first.": (
-            x + attn(norm1(x)) + mlp(norm2(x))
-        ),
-        "The residual connections are missing.": mlp(norm2(attn(norm1(x)))),
-        "The residual connection of the MLP is missing.": mlp(norm2(y)),
-        "The residual connection of attention is missing.": attn(norm1(x)) + mlp(norm2(attn(norm1(x)))),
-        "You used norm1 twice; each branch has its own.": y + mlp(norm1(y)),
-        "Attention comes first, then the MLP.": (x + mlp(norm2(x))) + attn(norm1(x + mlp(norm2(x)))),
-        "The norms are missing.": (x + attn(x)) + mlp(x + attn(x)),
-        "The norm comes before attention and before the MLP, not after them.": (x + norm1(attn(x)))
-        + norm2(mlp(x + norm1(attn(x)))),
-        "Each of the two branches has its own addition.": x + mlp(norm2(attn(norm1(x)))),
-        "You added the normalised input; the residual path has no norm.": norm1(x)
-        + attn(norm1(x))
-        + mlp(norm2(norm1(x) + attn(norm1(x)))),
-    }
-    answer, failed = call(function, x, attn, mlp, norm1, norm2)
-    return failed or compare(answer, y + mlp(norm2(y)), "Two branches beside a path of additions.", mistakes)
+    def tried(x: Tensor) -> Verdict:
+        y = x + attn(norm1(x))
+        post = norm1(x + attn(x))
+        mistakes = {
+            "That is post-norm; here the norm comes first, inside the branch.": norm2(post + mlp(post)),
+            "Both branches start from the input; the second starts from the result of the first.": (
+                x + attn(norm1(x)) + mlp(norm2(x))
+            ),
+            "The residual connections are missing.": mlp(norm2(attn(norm1(x)))),
+            "The residual connection of the MLP is missing.": mlp(norm2(y)),
+            "The residual connection of attention is missing.": attn(norm1(x)) + mlp(norm2(attn(norm1(x)))),
+            "You used norm1 twice; each branch has its own.": y + mlp(norm1(y)),
+            "Attention comes first, then the MLP.": (x + mlp(norm2(x))) + attn(norm1(x + mlp(norm2(x)))),
+            "The norms are missing.": (x + attn(x)) + mlp(x + attn(x)),
+            "The norm comes before attention and before the MLP, not after them.": (x + norm1(attn(x)))
+            + norm2(mlp(x + norm1(attn(x)))),
+            "Each of the two branches has its own addition.": x + mlp(norm2(attn(norm1(x)))),
+            "You added the normalised input; the residual path has no norm.": norm1(x)
+            + attn(norm1(x))
+            + mlp(norm2(norm1(x) + attn(norm1(x)))),
+        }
+        return compare(
+            call(function, x, attn, mlp, norm1, norm2),
+            y + mlp(norm2(y)),
+            "Two branches beside a path of additions.",
+            mistakes,
+        )
+
+    return all_right(map(tried, maps))
 
 
+@checker()
 def mean_branches(function: Callable[[list[int], float], float]) -> Verdict:
     """Exercise 7.5: function(depths, last) is the mean number of branches that an image takes."""
-    cases = [([3, 4, 19, 5], 0.5), ([3, 4, 19, 5], 0.2), ([2, 2], 0.3)]
-
-    def rounded(depths: list[int], last: float) -> float:
-        value = function(depths, last)
-        return round(value, 6) if isinstance(value, int | float) else value
+    cases = [([3, 4, 19, 5], 0.5), ([3, 4, 19, 5], 0.2), ([2, 2], 0.3), ([1, 2, 3], 0.9), ([2, 2, 6, 2], 0.0)]
 
     def mean(share: Callable[[float], float], branches: int = 2) -> Callable[[list[int], float], float]:
-        return lambda depths, last: round(branches * sum(depths) * share(last), 6)
+        return lambda depths, last: branches * sum(depths) * share(last)
 
     right = mean(lambda last: 1 - last / 2)
     mistakes = {
@@ -159,13 +187,13 @@ def mean_branches(function: Callable[[list[int], float], float]) -> Verdict:
         "That is how many there are; some are dropped.": mean(lambda last: 1.0),
     }
     praise = "46.5 of 62 in base. Now answer the questions: does it save time, and could it?"
-    return compare_cases(rounded if callable(function) else function, cases, right, mistakes, praise)
+    return compare_formula(function, cases, right, praise, mistakes)
 
 
+@checker()
 def orders_that_reach_everything(answer: int) -> Verdict:
     """Exercise 7.6: how many of the eight orders of three blocks reach all tokens."""
-    if failed := no_number(answer):
-        return failed
+    answer = number(answer)
     if answer == 6:
         return Verdict(True, "Now answer the questions: what do they have in common, and which order is better?")
     if answer == 4:
@@ -177,10 +205,10 @@ def orders_that_reach_everything(answer: int) -> Verdict:
     return not_yet(f"{answer} is not it. Which orders reach 56 * 56 tokens after the third block?")
 
 
+@checker()
 def fewest_cells(answer: int) -> Verdict:
     """Exercise 7.7: the smallest number of query cells that can see a token of stage 1."""
-    if failed := no_number(answer, "Count them"):
-        return failed
+    answer = number(answer, "Count them")
     if answer == 1:
         return Verdict(True, "Now answer the questions: which token, and what of a thing that lies there?")
     if answer == 4:

@@ -1,14 +1,16 @@
 """Checkers of chapter 9, Any image size."""
 
 from collections.abc import Callable, Sequence
-from math import ceil
+from functools import cache
+from math import ceil, floor
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gcvit_edu.check.verdict import Verdict, call, compare, compare_cases, not_yet
+from gcvit_edu.check.answers import call, numbers, tensor
+from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, compare_cases, not_yet
 from gcvit_edu.data import crop_to, load_photo, normalize
 from gcvit_edu.weights import convert_state_dict
 from gcvit_edu.windows import window_partition
@@ -17,9 +19,11 @@ from gcvit_edu.zoo import create_model
 _STAGES = ((4, 7), (8, 7), (16, 14), (32, 7))  # stride and window of tiny
 
 
+@checker()
 def whole_windows(function: Callable[[int, int], bool]) -> Verdict:
     """Exercise 9.1: function(height, width) says whether tiny cuts the picture into whole windows everywhere."""
     cases = [(224, 224), (221, 223), (220, 224), (225, 224), (224, 225), (448, 224), (252, 252), (200, 200), (240, 240)]
+    cases += [(445, 447), (442, 448), (672, 224), (669, 671), (668, 672), (112, 224), (1, 1)]
 
     def right(height: int, width: int) -> bool:
         return all(ceil(pixels / stride) % window == 0 for pixels in (height, width) for stride, window in _STAGES)
@@ -46,12 +50,12 @@ def whole_windows(function: Callable[[int, int], bool]) -> Verdict:
     return compare_cases(function, cases, right, mistakes, "Sides of 221 to 224 pixels, and their doubles, fit.")
 
 
+@checker()
 def least_and_most_waste(answer: tuple[int, int]) -> Verdict:
     """Exercise 9.2: the sides between 224 and 448 at which stage 3 of tiny pads least and most."""
     if answer is None:
         return not_yet("Put a pair of sides in this cell, then run it again.")
-    if not isinstance(answer, tuple | list) or len(answer) != 2:
-        return not_yet("Give two sides: the one with the least waste, then the one with the most.")
+    answer = numbers(answer, 2, "Give two sides: the one with the least waste, then the one with the most")
     least, most = answer
     if (least, most) == (416, 256):
         return Verdict(True, "The windows hold 28 x 28 tokens at all of them; only the real ones differ.")
@@ -63,85 +67,91 @@ def least_and_most_waste(answer: tuple[int, int]) -> Verdict:
         return not_yet("Give multiples of 32 between 224 and 448.")
     wrong, word = (least, "least") if least != 416 else (most, "most")
     share = 1 - (ceil(wrong / 16) / 28) ** 2
-    return not_yet(f"At {wrong} pixels {share:.0%} of the tokens are padding; that is not the {word}.")
+    return not_yet(f"At {wrong:.0f} pixels {share:.0%} of the tokens are padding; that is not the {word}.")
 
 
+@checker()
 def rows_covered(function: Callable[[int, int, int], tuple[int, int]]) -> Verdict:
     """Exercise 9.3: function(cells, window, i) gives the first and the last row that become row i."""
     cases = [(cells, 7, i) for cells in (7, 8, 10, 12, 14, 6, 3) for i in range(7)]
+    cases += [(cells, window, i) for cells, window in ((9, 4), (5, 3), (28, 14), (16, 5)) for i in range(window)]
+    cases += [(10**17 + 3, 7, i) for i in (2, 5)]
     mistakes: dict[str, Callable[[int, int, int], Any]] = {
         "The last row is one too far: the end, rounded up, is not touched any more.": lambda n, w, i: (
             i * n // w,
-            ceil((i + 1) * n / w),
+            -(-(i + 1) * n // w),
         ),
         "You rounded the end down; a row that is touched in part counts too.": lambda n, w, i: (
             i * n // w,
             (i + 1) * n // w - 1,
         ),
         "You rounded the beginning up; a row that is touched in part counts too.": lambda n, w, i: (
-            ceil(i * n / w),
-            ceil((i + 1) * n / w) - 1,
+            -(-i * n // w),
+            -(-(i + 1) * n // w) - 1,
         ),
         "You swapped cells and window: the map's rows become the window's.": lambda n, w, i: (
             i * w // n,
-            ceil((i + 1) * w / n) - 1,
+            -(-(i + 1) * w // n) - 1,
         ),
         "You gave one row for each; where the map is larger, several are averaged.": lambda n, w, i: (
             i * n // w,
             i * n // w,
         ),
+        "Whole numbers only: / and ceil lose the last digits of large numbers; -(-a // b) rounds up.": lambda n, w, i: (
+            i * n // w,
+            ceil((i + 1) * n / w) - 1,
+        ),
+        "Whole numbers only: / loses the last digits of large numbers; // rounds down and -(-a // b) up.": (
+            lambda n, w, i: (floor(i * n / w), ceil((i + 1) * n / w) - 1)
+        ),
     }
 
     def right(n: int, w: int, i: int) -> tuple[int, int]:
-        return i * n // w, ceil((i + 1) * n / w) - 1
+        return i * n // w, -(-(i + 1) * n // w) - 1
 
-    def as_pair(*case: int) -> Any:
-        answer = function(*case)
-        return tuple(answer) if isinstance(answer, list) else answer
-
-    return compare_cases(
-        as_pair if callable(function) else function,
-        cases,
-        right,  # type: ignore[arg-type]
-        mistakes,
-        "Every row is in some cell, so nothing is lost.",
-    )
+    return compare_cases(function, cases, right, mistakes, "Every row is in some cell, so nothing is lost.")
 
 
+@checker(without=("torch.interpolate", "torch.upsample_linear1d"))
 def resized_row(function: Callable[[Tensor, int], Tensor]) -> Verdict:
     """Exercise 9.4: function(row, window) is linear interpolation with aligned corners."""
-    row, window = torch.tensor([3.0, -1.0, 4.0, 1.0, -5.0, 9.0, 2.0]), 6  # v = 4
-    answer, failed = call(function, row, window)
-    if failed:
-        return failed
 
     def linear(values: Tensor, new: int, corners: bool) -> Tensor:
         return F.interpolate(values[None, None], new, mode="linear", align_corners=corners)[0, 0]
 
-    new = 2 * window - 1
-    wrong_step = (torch.arange(new) * 4 / 6).clamp(max=6)
-    left = wrong_step.long().clamp(max=5)
-    part = wrong_step - left
-    mistakes = {
-        "That is align_corners=False: the outermost offsets moved.": linear(row, new, False),
-        "You took the nearest old number; interpolate between two.": row[(torch.arange(new) * 0.6).round().long()],
-        "You took the number on the left; interpolate between two.": row[(torch.arange(new) * 3 // 5)],
-        "The factor is (v-1)/(w-1), not v/w.": row[left] * (1 - part) + row[left + 1] * part,
-        "The two neighbours' weights are swapped.": _swapped(row, new),
-        "The new row has 2w-1 numbers; you made w.": linear(row, window, True),
-    }
-    return compare(answer, linear(row, new, True), "The outermost offsets and the middle kept their numbers.", mistakes)
+    def by_place(row: Tensor, place: Tensor, how: str = "") -> Tensor:
+        """Between the two neighbours of each place; how names a mistake."""
+        left = place.long().clamp(max=len(row) - 2)
+        part = place - left
+        return row[left] * part + row[left + 1] * (1 - part) if how else row[left] * (1 - part) + row[left + 1] * part
+
+    def tried(row: Tensor, window: int) -> Verdict:
+        new, last = 2 * window - 1, len(row) - 1
+        steps = torch.arange(new)
+        place = steps * last / (new - 1)
+        mistakes = {
+            "That is align_corners=False: the outermost offsets moved.": linear(row, new, False),
+            "You took the nearest old number; interpolate between two.": row[place.round().long()],
+            "You took the number on the left; interpolate between two.": row[steps * last // (new - 1)],
+            "The factor is (v-1)/(w-1), not v/w.": by_place(row, (steps * (last + 2) / (new + 1)).clamp(max=last)),
+            "The two neighbours' weights are swapped.": by_place(row, place, "swapped"),
+            "The new row has 2w-1 numbers; you made w.": linear(row, window, True),
+        }
+        praise = "The outermost offsets and the middle kept their numbers."
+        return compare(call(function, row, window), linear(row, new, True), praise, mistakes)
+
+    row = torch.tensor([3.0, -1.0, 4.0, 1.0, -5.0, 9.0, 2.0])  # v = 4
+    cases = ((row, 6), (row, 3), (row, 4), (row[:3], 5), (row[:5].double(), 2), (row.repeat(2)[:13], 14))
+    return all_right(tried(*case) for case in cases)
 
 
+@checker()
 def centred_padding(function: Callable[[Tensor, int], tuple[Tensor, Tensor]]) -> Verdict:
     """Exercise 9.5: function(x, window) pads on all sides and gives the mask by windows."""
-    window = 4
     praise = "As many rows above as below, and the mask in the order of the windows."
-    for height, width in ((5, 6), (8, 7), (4, 8)):
-        x = torch.arange(1.0, 1 + 2 * height * width * 3).reshape(2, height, width, 3)
-        answer, failed = call(function, x, window)
-        if failed:
-            return failed
+    for images, height, width, window in ((2, 5, 6, 4), (2, 8, 7, 4), (2, 4, 8, 4), (1, 1, 5, 3), (3, 9, 7, 7)):
+        x = torch.arange(1.0, 1 + images * height * width * 3).reshape(images, height, width, 3)
+        answer = call(function, x, window)
         if not isinstance(answer, tuple) or len(answer) != 2 or not all(isinstance(a, Tensor) for a in answer):
             return not_yet("Return two tensors, the padded map and the mask.")
         rows, columns = -height % window, -width % window
@@ -165,12 +175,13 @@ def centred_padding(function: Callable[[Tensor, int], tuple[Tensor, Tensor]]) ->
         )
         if not verdict.right:
             return verdict
+        real = tensor(answer[1], "mask as a tensor")
         map_mask = F.pad(torch.ones(1, height, width, 1), (0, 0, left, columns - left, top, rows - top))
         mask = window_partition(map_mask, window).squeeze(-1)
-        if answer[1].is_floating_point():
+        if real.is_floating_point():
             return not_yet("The mask must be boolean: ~ and masked_fill need it so.")
         verdict = compare(
-            answer[1].int(),
+            real.int(),
             mask.int(),
             praise,
             {
@@ -186,16 +197,12 @@ def centred_padding(function: Callable[[Tensor, int], tuple[Tensor, Tensor]]) ->
     return Verdict(True, praise)
 
 
+@checker()
 def missing_mask(answer: Sequence[float]) -> Verdict:
     """Exercise 9.6: norms without the mask over norms with it, for 49, 28, 7 and 1 real tokens of 49."""
     if answer is None:
         return not_yet("Measure the four numbers, put them into this cell, then run it again.")
-    try:
-        found = torch.tensor([float(value) for value in answer])
-    except (TypeError, ValueError):
-        return not_yet("Expected a list of four numbers.")
-    if len(found) != 4:
-        return not_yet(f"Expected four numbers, got {len(found)}.")
+    found = torch.tensor(numbers(answer, 4, "Expected a list of four numbers"))
     right = torch.tensor([49.0, 28, 7, 1]) / 49
 
     def near(values: Tensor) -> bool:
@@ -216,8 +223,15 @@ def missing_mask(answer: Sequence[float]) -> Verdict:
     return not_yet("The first number is right, the others are not. Did you initialise with layer.apply(init_weights)?")
 
 
+@checker()
 def drift(function: Callable[[nn.Module, Any, int], tuple[float, float]]) -> Verdict:
     """Exercise 9.7: function(model, photo, size) is the relative change of nano's logits, padded and grown."""
+    return all_right(_drifted(function, photo, size) for photo, size in (("coffee", 80), ("cat", 96)))
+
+
+@cache
+def _model() -> nn.Module:
+    """A nano with weights that matter."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         model = create_model("nano").eval()
@@ -226,17 +240,23 @@ def drift(function: Callable[[nn.Module, Any, int], tuple[float, float]]) -> Ver
                 parameter.normal_()
             elif parameter.ndim > 1:
                 parameter.normal_(std=parameter[0].numel() ** -0.5)
-    photo, size = load_photo("coffee"), 80
-    answer, failed = call(function, model, photo, size)
-    if failed:
-        return failed
-    try:
-        found = torch.tensor([float(value) for value in answer])
-    except (TypeError, ValueError):
-        return not_yet("Return two numbers, for padding and for grown windows.")
-    if found.shape != (2,):
-        return not_yet(f"Return two numbers, for padding and for grown windows; you gave {found.numel()}.")
-    with torch.no_grad():
+    return model
+
+
+def _drifted(function: Callable[..., Any], name: str, size: int) -> Verdict:
+    model, photo = _model(), load_photo(name)
+    answer = call(
+        function,
+        model,
+        photo,
+        size,
+        errors={
+            "size mismatch": "The weights do not fit: the tables of the position bias have another size in the "
+            "grown model. Load convert_state_dict(model.state_dict(), grown) into it, which resizes them."
+        },
+    )
+    found = torch.tensor(numbers(answer, 2, "Return two numbers, for padding and for grown windows"))
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         grown = create_model("nano", image_size=size).eval()
         grown.load_state_dict(convert_state_dict(model.state_dict(), grown))
         reference = model(normalize(crop_to(photo, 64)))
@@ -259,10 +279,3 @@ def drift(function: Callable[[nn.Module, Any, int], tuple[float, float]]) -> Ver
     if abs(found[0] - right[0]) <= 1e-3 * right[0]:
         return not_yet("The first number is right. Does the grown model have the same weights, and is it in eval mode?")
     return not_yet(f"{found[0]:.3f} and {found[1]:.3f} are not it. Is the reference the logits at 64 pixels?")
-
-
-def _swapped(row: Tensor, new: int) -> Tensor:
-    place = torch.arange(new) * (len(row) - 1) / (new - 1)
-    left = place.long().clamp(max=len(row) - 2)
-    part = place - left
-    return row[left] * part + row[left + 1] * (1 - part)

@@ -1,137 +1,155 @@
 """Checkers of chapter 11, Seeing attention."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
-from gcvit_edu.check.verdict import Verdict, call, compare, no_number, not_yet
+from gcvit_edu.check.answers import boolean, call, number, returned_number
+from gcvit_edu.check.forbidden import LOOP
+from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, compare_numbers, not_yet
 from gcvit_edu.maps import attention_map, windows_to_map
 from gcvit_edu.maps.judge.baselines import centre_prior, contrast_map
 from gcvit_edu.model import GCViT
 
 
+@checker(without=("column_means", LOOP))
 def mean_of_columns(function: Callable[[Tensor], Tensor]) -> Verdict:
     """Exercise 11.1: function(weights) is the mean share of each key, (B, N, h, T, T) -> (B, N, T)."""
     generator = torch.Generator().manual_seed(0)
-    weights = torch.randn(2, 3, 4, 5, 5, dtype=torch.float64, generator=generator).mul(2).softmax(-1)
-    answer, failed = call(function, weights)
-    if failed:
-        return failed
-    mistakes = {
-        "That is the mean of each row, which is 1/T for every query: take the mean over the queries.": weights.mean(
-            (2, 4)
-        ),
-        "That is the sum over the queries; divide by how many there are.": weights.mean(2).sum(2),
-        "That is the sum over the heads; divide by how many there are.": weights.sum(2).mean(2),
-        "That is the largest share that a key gets; take the mean over the queries.": weights.mean(2).amax(2),
-        "The mean over the heads is missing.": weights.mean(3),
-        "The mean over the queries is missing.": weights.mean(2),
-        "Keep the windows apart: each is a part of the map of its own.": weights.mean((1, 2, 3)),
-    }
-    return compare(answer, weights.mean((2, 3)), "Each window sums to one.", mistakes)
+
+    def tried(weights: Tensor) -> Verdict:
+        mistakes = {
+            "That is the mean of each row, which is 1/T for every query: take the mean over the queries.": weights.mean(
+                (2, 4)
+            ),
+            "That is the sum over the queries; divide by how many there are.": weights.mean(2).sum(2),
+            "That is the sum over the heads; divide by how many there are.": weights.sum(2).mean(2),
+            "That is the largest share that a key gets; take the mean over the queries.": weights.mean(2).amax(2),
+            "The mean over the heads is missing.": weights.mean(3),
+            "The mean over the queries is missing.": weights.mean(2),
+            "Keep the windows apart: each is a part of the map of its own.": weights.mean((1, 2, 3)),
+        }
+        answer = call(function, weights)
+        return compare(answer, weights.mean((2, 3)), "Each window sums to one.", mistakes)
+
+    shapes = ((2, 3, 4, 5, 5), (1, 1, 2, 3, 3), (2, 6, 1, 4, 4), (3, 2, 2, 1, 1))
+    return all_right(
+        tried(torch.randn(shape, dtype=torch.float64, generator=generator).mul(2).softmax(-1)) for shape in shapes
+    )
 
 
+@checker()
 def put_together(function: Callable[[Tensor, int, int, int], Tensor]) -> Verdict:
     """Exercise 11.2: function(values, window, height, width) puts windows back, (B, N, T) -> (B, H, W)."""
-    window, height, width = 3, 5, 8
-    values = torch.arange(2 * 6 * 9, dtype=torch.float64).view(2, 6, 9)
-    answer, failed = call(function, values, window, height, width)
-    if failed:
-        return failed
-    whole = windows_to_map(values, window, (6, 9))
 
-    def other(pattern: str, **sizes: int) -> Tensor:
-        return rearrange(values, pattern, r=2, c=3, y=3, x=3, **sizes)
+    def tried(images: int, rows: int, columns: int, window: int, height: int, width: int) -> Verdict:
+        values = torch.arange(images * rows * columns * window**2, dtype=torch.float64)
+        values = values.view(images, rows * columns, window**2)
+        whole = windows_to_map(values, window, (rows * window, columns * window))
 
-    mistakes = {
-        "The padding is still there: it lies at the lower and at the right edge.": whole,
-        "The padding lies at the lower and at the right edge, not at the upper and the left one.": whole[:, 1:, 1:],
-        "A reshape alone puts a window into one row; its rows belong below each other.": values.view(2, 6, 9)[
-            :, :height, :width
-        ],
-        "The windows are numbered row by row, not column by column.": rearrange(
-            values, "b (c r) (y x) -> b (r y) (c x)", r=2, y=3
-        )[:, :height, :width],
-        "Within a window the tokens are numbered row by row, not column by column.": other(
-            "b (r c) (x y) -> b (r y) (c x)"
-        )[:, :height, :width],
-        "Windows and their tokens changed places: the tokens of a window stay together.": other(
-            "b (r c) (y x) -> b (y r) (x c)"
-        )[:, :height, :width],
-    }
-    return compare(answer, whole[:, :height, :width], "The inverse of cutting, padding and all.", mistakes)
+        def other(pattern: str) -> Tensor:
+            return rearrange(values, pattern, r=rows, c=columns, y=window, x=window)
+
+        mistakes = {
+            "The padding is still there: it lies at the lower and at the right edge.": whole,
+            "The padding lies at the lower and at the right edge, not at the upper and the left one.": whole[:, 1:, 1:],
+            "A reshape alone puts a window into one row; its rows belong below each other.": values.view(whole.shape)[
+                :, :height, :width
+            ],
+            "The windows are numbered row by row, not column by column.": other("b (c r) (y x) -> b (r y) (c x)")[
+                :, :height, :width
+            ],
+            "Within a window the tokens are numbered row by row, not column by column.": other(
+                "b (r c) (x y) -> b (r y) (c x)"
+            )[:, :height, :width],
+            "Windows and their tokens changed places: the tokens of a window stay together.": other(
+                "b (r c) (y x) -> b (y r) (x c)"
+            )[:, :height, :width],
+        }
+        answer = call(function, values, window, height, width)
+        return compare(answer, whole[:, :height, :width], "The inverse of cutting, padding and all.", mistakes)
+
+    cases = ((2, 2, 3, 3, 5, 8), (1, 2, 3, 2, 4, 6), (3, 3, 1, 4, 9, 3), (1, 3, 2, 2, 5, 3), (2, 1, 1, 5, 2, 4))
+    return all_right(tried(*case) for case in cases)
 
 
+@checker()
 def one_of_many(function: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
     """Exercise 11.3: function(within, log_sums) makes one softmax of several, (N, T) and (N,) -> (N, T)."""
     generator = torch.Generator().manual_seed(0)
-    logits = 2 * torch.randn(4, 6, dtype=torch.float64, generator=generator)
-    logits += torch.tensor([[1.0], [0.0], [-1.0], [0.5]])
-    within, sums = logits.softmax(-1), logits.logsumexp(-1)
-    answer, failed = call(function, within, sums)
-    if failed:
-        return failed
-    right = logits.flatten().softmax(0).view_as(logits)
-    mistakes = {
-        "Nothing was changed: each window still sums to one.": within,
-        "All windows still count alike.": within / 4,
-        "The logarithms of the sums are no shares; take exp of them.": within * sums[:, None],
-        "Divide by the sum over all windows, so that the result sums to one.": within * sums.exp()[:, None],
-        "Multiply by a window's share; do not divide by it.": within / sums.softmax(0)[:, None],
-        "One softmax too many: the shares within windows are not logits.": (within * sums[:, None])
-        .flatten()
-        .softmax(0)
-        .view_as(within),
-    }
-    verdict = compare(answer, right, "The shares of shares.", mistakes)
-    large, failed = call(function, within, sums + 1000)
-    if failed:
-        return failed
-    if verdict.right and not compare(large, right, "", {}).right:
-        return not_yet("It fails for large logits, whose exp is infinite. softmax takes the largest off first.")
-    return verdict
+
+    def tried(logits: Tensor) -> Verdict:
+        within, sums = logits.softmax(-1), logits.logsumexp(-1)
+        answer = call(function, within, sums)
+        right = logits.flatten().softmax(0).view_as(logits)
+        mistakes = {
+            "Nothing was changed: each window still sums to one.": within,
+            "All windows still count alike.": within / len(within),
+            "The logarithms of the sums are no shares; take exp of them.": within * sums[:, None],
+            "Divide by the sum over all windows, so that the result sums to one.": within * sums.exp()[:, None],
+            "Multiply by a window's share; do not divide by it.": within / sums.softmax(0)[:, None],
+            "One softmax too many: the shares within windows are not logits.": (within * sums[:, None])
+            .flatten()
+            .softmax(0)
+            .view_as(within),
+        }
+        verdict = compare(answer, right, "The shares of shares.", mistakes)
+        large = call(function, within, sums + 1000)
+        if verdict.right and not compare(large, right, "", {}).right:
+            return not_yet("It fails for large logits, whose exp is infinite. softmax takes the largest off first.")
+        return verdict
+
+    offsets = (torch.tensor([[1.0], [0.0], [-1.0], [0.5]]), torch.zeros(1, 1), torch.tensor([[3.0], [-2.0]]))
+    shapes = ((4, 6), (1, 3), (2, 5))
+    return all_right(
+        tried(2 * torch.randn(shape, dtype=torch.float64, generator=generator) + offset)
+        for shape, offset in zip(shapes, offsets, strict=True)
+    )
 
 
+@checker()
 def rolled_out(function: Callable[[list[Tensor], float], Tensor]) -> Verdict:
     """Exercise 11.4: function(matrices, stay) is the share of each first token in the mean of the last ones."""
     generator = torch.Generator().manual_seed(0)
-    matrices = list(torch.randn(3, 5, 5, dtype=torch.float64, generator=generator).mul(3).softmax(-1))
-    stay, eye = 0.7, torch.eye(5, dtype=torch.float64)
-    answer, failed = call(lambda share: function([one.clone() for one in matrices], share), stay)
-    if failed:
-        return failed
 
-    def product(share: float, order: list[Tensor], other: float | None = None) -> Tensor:
-        reached = eye
-        for matrix in order:
-            reached = (share * eye + (1 - share if other is None else other) * matrix) @ reached
-        return reached
+    def tried(matrices: list[Tensor], stay: float) -> Verdict:
+        eye = torch.eye(len(matrices[0]), dtype=torch.float64)
 
-    mistakes = {
-        "The order is turned: the last block's matrix stands on the left.": product(stay, matrices[::-1]).mean(0),
-        "What stays and what is replaced are mixed up.": product(1 - stay, matrices).mean(0),
-        "That takes one half for what stays; it is an argument here.": product(0.5, matrices).mean(0),
-        "Nothing stays: the residual path is missing.": product(0.0, matrices).mean(0),
-        "What is replaced is 1 - stay; the shares should sum to one.": product(stay, matrices, 1.0).mean(0),
-        "Take the mean over the last tokens, the rows; that is the mean over the first ones.": product(
-            stay, matrices
-        ).mean(1),
-        "Take the mean over the last tokens, not the sum.": product(stay, matrices).sum(0),
-        "That is the whole matrix; take the mean over the last tokens.": product(stay, matrices),
-    }
-    return compare(answer, product(stay, matrices).mean(0), "A walk with a share of rest.", mistakes)
+        def product(share: float, order: list[Tensor], other: float | None = None) -> Tensor:
+            reached = eye
+            for matrix in order:
+                reached = (share * eye + (1 - share if other is None else other) * matrix) @ reached
+            return reached
+
+        mistakes = {
+            "The order is turned: the last block's matrix stands on the left.": product(stay, matrices[::-1]).mean(0),
+            "What stays and what is replaced are mixed up.": product(1 - stay, matrices).mean(0),
+            "That takes one half for what stays; it is an argument here.": product(0.5, matrices).mean(0),
+            "Nothing stays: the residual path is missing.": product(0.0, matrices).mean(0),
+            "What is replaced is 1 - stay; the shares should sum to one.": product(stay, matrices, 1.0).mean(0),
+            "Take the mean over the last tokens, the rows; that is the mean over the first ones.": product(
+                stay, matrices
+            ).mean(1),
+            "Take the mean over the last tokens, not the sum.": product(stay, matrices).sum(0),
+            "That is the whole matrix; take the mean over the last tokens.": product(stay, matrices),
+        }
+        answer = call(function, matrices, stay)
+        return compare(answer, product(stay, matrices).mean(0), "A walk with a share of rest.", mistakes)
+
+    cases = ((3, 5, 0.7), (1, 3, 0.2), (4, 2, 0.5), (2, 6, 0.9))
+    return all_right(
+        tried(list(torch.randn(n, t, t, dtype=torch.float64, generator=generator).mul(3).softmax(-1)), stay)
+        for n, t, stay in cases
+    )
 
 
+@checker()
 def points_at(function: Callable[[Tensor, Tensor], float]) -> Verdict:
     """Exercise 11.5: function(values, mask) is the share of the largest pixels that lie on the object."""
     values = torch.tensor([[0.1, 0.4, 0.2], [0.4, 0.3, 0.4]])
     mask = torch.tensor([[False, True, True], [False, True, True]])
-    answer, failed = call(function, values, mask)
-    if failed:
-        return failed
     mistakes = {
         "Several numbers are largest. You looked at one of them; count the share of those that lie on the object.": 1.0,
         "That is 0 unless all of the largest are on the object; count their share.": 0.0,
@@ -139,25 +157,28 @@ def points_at(function: Callable[[Tensor, Tensor], float]) -> Verdict:
         "That is the share of the object's pixels; take the share of the largest numbers.": 2 / 4,
         "Divide by how many largest numbers there are.": 2.0,
     }
-    verdict = _share(answer, 2 / 3, "A map that is the same everywhere scores what a guess does.", mistakes)
-    flat, failed = call(function, torch.ones(2, 2), torch.tensor([[True, False], [False, False]]))
-    if failed:
-        return failed
-    if verdict.right and abs(float(flat) - 0.25) > 1e-6:
-        return not_yet("A map that is the same everywhere should score the object's share of the picture.")
-    return verdict
+
+    def tried(values: Tensor, mask: Tensor, right: float, mistakes: Mapping[str, float]) -> Verdict:
+        answer = returned_number(call(function, values, mask), "Return a number", tensors=True)
+        praise = "A map that is the same everywhere scores what a guess does."
+        return _compare_number(answer, right, praise, mistakes)
+
+    corner = torch.tensor([[True, False], [False, False]])
+    flat = {"A map that is the same everywhere should score the object's share of the picture.": 2 / 3}
+    cases = (
+        (values, mask, 2 / 3, mistakes),
+        (torch.ones(2, 2), corner, 0.25, flat),
+        (-values, mask, 0.0, {}),
+        (torch.tensor([[-1.0, -2.0], [-1.0, -3.0]]), corner, 0.5, {}),
+        (torch.tensor([[9.0, 1.0], [2.0, 3.0]]), corner, 1.0, {}),
+    )
+    return all_right(tried(*case) for case in cases)
 
 
+@checker()
 def sees_through(function: Callable[[Callable[[GCViT, Tensor], Tensor]], bool]) -> Verdict:
     """Exercise 11.6: function(make_map) is True for a map that depends on the weights and on the picture."""
-    answers = {}
-    for name, make_map in _MAPS.items():
-        answer, failed = call(lambda make: function(make), make_map)
-        if failed:
-            return failed
-        if not isinstance(answer, bool):
-            return not_yet(f"Return True or False, not {type(answer).__name__}.")
-        answers[name] = answer
+    answers = {name: boolean(call(function, make_map)) for name, make_map in _MAPS.items()}
     for name in ("attention", "rollout", "small"):
         if not answers[name]:
             return not_yet(
@@ -179,11 +200,10 @@ def sees_through(function: Callable[[Callable[[GCViT, Tensor], Tensor]], bool]) 
     return Verdict(True, "What passes can still be wrong; what fails is.")
 
 
+@checker()
 def chance_of_likeness(answer: float | None) -> Verdict:
     """Exercise 11.7: how often two unrelated maps of four tokens have a rank correlation of 0.8 or more."""
-    verdict = no_number(answer)
-    if verdict:
-        return verdict
+    answer = number(answer)
     mistakes = {
         "That counts maps in the very same order only; 0.8 is reached by others, too. "
         "With >= 0.8 rounding may hide them.": 1 / 24,
@@ -192,21 +212,16 @@ def chance_of_likeness(answer: float | None) -> Verdict:
         "Those are the maps below 0.8.": 20 / 24,
         "Four of how many? Divide by the number of orders.": 4.0,
     }
-    return _share(float(answer), 4 / 24, "Four of 24 orders: a likeness of four tokens is no finding.", mistakes, 0.015)
+    praise = "Four of 24 orders: a likeness of four tokens is no finding."
+    return _compare_number(answer, 4 / 24, praise, mistakes, relative=0.09)
 
 
-def _share(answer: Any, right: float, praise: str, mistakes: dict[str, float], tolerance: float = 1e-5) -> Verdict:
-    """Compare one number with the right one, and with those of typical mistakes."""
-    if isinstance(answer, Tensor) and answer.numel() == 1:
-        answer = answer.item()
-    if not isinstance(answer, int | float):
-        return not_yet(f"Return a number, not {type(answer).__name__}.")
-    if abs(answer - right) <= tolerance:
-        return Verdict(True, praise)
-    for diagnosis, wrong in mistakes.items():
-        if abs(answer - wrong) <= tolerance:
-            return not_yet(diagnosis)
-    return not_yet(f"Your answer is {answer:.3f}, which is not right.")
+def _compare_number(
+    answer: float, right: float, praise: str, mistakes: Mapping[str, float], relative: float = 1e-5
+) -> Verdict:
+    otherwise = f"Your answer is {answer:.3f}, which is not right."
+    others = {diagnosis: [wrong] for diagnosis, wrong in mistakes.items()}
+    return compare_numbers([answer], [right], praise, others, otherwise, relative=relative)
 
 
 def _attention(model: GCViT, image: Tensor) -> Tensor:

@@ -1,17 +1,18 @@
 """Checkers of chapter 13, ImageNet on GPUs."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from gcvit_edu.check.verdict import Verdict, call_all, not_yet
+from gcvit_edu.check.verdict import Verdict, checker, compare_cases, compare_formula
 
 Formula = Callable[..., Any]
 
 
+@checker()
 def steps_of_a_run(function: Callable[[int, int, int, float], tuple[int, int, int]]) -> Verdict:
     """Exercise 13.1: function(pictures, batch, epochs, warmup) -> steps of an epoch, of the run, of the warm-up."""
-    cases = [(1_281_167, 1024, 300, 20.0), (1000, 64, 10, 2.5), (640, 64, 7, 0.0)]
+    cases = [(1_281_167, 1024, 300, 20.0), (1000, 64, 10, 2.5), (640, 64, 7, 0.0), (5000, 128, 90, 0.3)]
 
     def right(pictures: int, batch: int, epochs: int, warmup: float) -> tuple[int, int, int]:
         steps = pictures // batch
@@ -36,21 +37,22 @@ def steps_of_a_run(function: Callable[[int, int, int, float], tuple[int, int, in
             round(w * (n // b)),
         ),
     }
-    answers, failed = call_all(function, cases)
-    if failed:
-        return failed
-    if not all(isinstance(answer, tuple | list) and len(answer) == 3 for answer in answers):
-        return not_yet("Return three numbers: steps of an epoch, of the run, of the warm-up.")
-    return _fitting(
-        answers, cases, right, "An epoch of ImageNet in batches of 1024 has 1,251 steps.", mistakes, exact=True
-    )
+    praise = "An epoch of ImageNet in batches of 1024 has 1,251 steps."
+    return compare_cases(function, cases, right, mistakes, praise)
 
 
+@checker()
 def share_seen(function: Callable[[int, int, int, float], float]) -> Verdict:
     """Exercise 13.2: function(width, height, size, ratio) is the share of the area that validation sees."""
-    return _formula(
+    return compare_formula(
         function,
-        [(500, 375, 224, 0.875), (300, 400, 224, 1.0), (256, 256, 192, 0.9)],
+        [
+            (500, 375, 224, 0.875),
+            (300, 400, 224, 1.0),
+            (256, 256, 192, 0.9),
+            (300, 500, 224, 0.8),
+            (640, 480, 288, 0.95),
+        ],
         lambda w, h, size, ratio: (ratio * min(w, h)) ** 2 / (w * h),
         "So much is looked at, and nothing of the rest.",
         {
@@ -68,11 +70,17 @@ def share_seen(function: Callable[[int, int, int, float], float]) -> Verdict:
     )
 
 
+@checker()
 def utilisation(function: Callable[[float, float, float, bool], float]) -> Verdict:
     """Exercise 13.3: function(rate, multiply_adds, peak, training) is the share of the peak."""
-    return _formula(
+    return compare_formula(
         function,
-        [(1200.0, 4.76e9, 989e12, True), (3800.0, 4.76e9, 989e12, False), (500.0, 1.5e10, 312e12, True)],
+        [
+            (1200.0, 4.76e9, 989e12, True),
+            (3800.0, 4.76e9, 989e12, False),
+            (500.0, 1.5e10, 312e12, True),
+            (90.0, 2e9, 8e12, False),
+        ],
         lambda rate, adds, peak, training: rate * 2 * (3 if training else 1) * adds / peak,
         "Now you can read the table.",
         {
@@ -87,15 +95,16 @@ def utilisation(function: Callable[[float, float, float, bool], float]) -> Verdi
     )
 
 
+@checker()
 def carbon(function: Callable[[float, int, float, float, float], float]) -> Verdict:
     """Exercise 13.4: function(hours, cards, watts, pue, grams) is in kilograms."""
 
     def right(hours: float, cards: int, watts: float, pue: float, grams: float) -> float:
         return hours * cards * watts * pue * grams / 1e6
 
-    return _formula(
+    return compare_formula(
         function,
-        [(12.0, 8, 500.0, 1.2, 429.0), (50.0, 1, 700.0, 1.6, 50.0)],
+        [(12.0, 8, 500.0, 1.2, 429.0), (50.0, 1, 700.0, 1.6, 50.0), (3.0, 4, 300.0, 1.1, 700.0)],
         right,
         "Look up your own grid.",
         {
@@ -111,15 +120,22 @@ def carbon(function: Callable[[float, int, float, float, float], float]) -> Verd
     )
 
 
+@checker()
 def rate_factor(function: Callable[[float, float, int, int], float]) -> Verdict:
     """Exercise 13.5: function(u, c, small, large) keeps the way per picture."""
 
     def right(u: float, c: float, small: int, large: int) -> float:
         return large / small * math.sqrt((u**2 + c**2 / large) / (u**2 + c**2 / small))
 
-    return _formula(
+    return compare_formula(
         function,
-        [(1.0, 0.0, 256, 1024), (1e-6, 1.0, 256, 1024), (0.1, 1.0, 64, 256), (0.05, 1.0, 1024, 128)],
+        [
+            (1.0, 0.0, 256, 1024),
+            (1e-6, 1.0, 256, 1024),
+            (0.1, 1.0, 64, 256),
+            (0.05, 1.0, 1024, 128),
+            (0.3, 2.0, 96, 160),
+        ],
         right,
         "Now the two limits: which rule is it where?",
         {
@@ -142,11 +158,12 @@ def rate_factor(function: Callable[[float, float, int, int], float]) -> Verdict:
     )
 
 
+@checker()
 def saving_interval(function: Callable[[float, float], float]) -> Verdict:
     """Exercise 13.6: function(save, between) is the best time between two checkpoints."""
-    return _formula(
+    return compare_formula(
         function,
-        [(5.0, 86400.0), (60.0, 2700.0), (1.0, 50.0)],
+        [(5.0, 86400.0), (60.0, 2700.0), (1.0, 50.0), (7.0, 7.0)],
         lambda save, between: math.sqrt(2 * save * between),
         "Half of the loss is saving, half is work done twice.",
         {
@@ -156,38 +173,3 @@ def saving_interval(function: Callable[[float, float], float]) -> Verdict:
             "That is the share of the time that is lost.": lambda s, b: math.sqrt(2 * s / b),
         },
     )
-
-
-def _formula(
-    function: Formula, cases: list[tuple], right: Formula, praise: str, mistakes: Mapping[str, Any]
-) -> Verdict:
-    """Compare a function's numbers with a formula's, and with those of typical mistakes."""
-    answers, failed = call_all(function, cases)
-    if failed:
-        return failed
-    if not all(isinstance(answer, int | float) and not isinstance(answer, bool) for answer in answers):
-        return not_yet("Return a Python number.")
-    return _fitting(answers, cases, right, praise, mistakes, exact=False)
-
-
-def _fitting(
-    answers: list[Any], cases: list[tuple], right: Formula, praise: str, mistakes: Mapping[str, Formula], *, exact: bool
-) -> Verdict:
-    """Which formula the answers follow."""
-
-    def same(answer: Any, wanted: Any) -> bool:
-        return tuple(answer) == tuple(wanted) if exact else math.isclose(answer, wanted, rel_tol=1e-6)
-
-    def fits(formula: Formula) -> bool:
-        return all(same(answer, formula(*case)) for answer, case in zip(answers, cases, strict=True))
-
-    if fits(right):
-        return Verdict(True, praise)
-    for diagnosis, wrong in mistakes.items():
-        if fits(wrong):
-            return not_yet(diagnosis)
-    case, answer = next(
-        (case, answer) for case, answer in zip(cases, answers, strict=True) if not same(answer, right(*case))
-    )
-    shown = answer if exact else f"{answer:.4g}"
-    return not_yet(f"For {', '.join(map(str, case))} your function gives {shown}, which is not right.")
