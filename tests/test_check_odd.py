@@ -14,6 +14,7 @@ from _checkers import Checker, checkers
 from torch import nn
 
 from gcvit_edu import create_model
+from gcvit_edu.check import ch02, ch10, ch14
 from gcvit_edu.check.verdict import CHARACTERS, LINES, checker
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -207,6 +208,17 @@ def test_odd_answers_get_a_verdict_in_words(check: Checker) -> None:
     assert set(caught) <= SLY, caught
     assert not [name for name in LARGE if "Conv2d(" in verdicts[name].message or "tensor([" in verdicts[name].message]
     assert "Write your answer" not in verdicts["function: torch's NotImplementedError"].message
+
+
+def test_what_is_no_number_is_called_so() -> None:
+    for verdict in (
+        ch02.growth_of_sight(NAN),
+        ch10.half_life(lambda steps: NAN),
+        ch14.difference(lambda a, b: (NAN, 1)),
+    ):
+        assert "NaN" in verdict.message
+    for verdict in (ch02.growth_of_sight(10**400), ch10.half_life(lambda steps: INFINITY)):
+        assert "infinite" in verdict.message
 
 
 def test_ctrl_c_stops_a_checker() -> None:
