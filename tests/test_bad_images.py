@@ -1,11 +1,13 @@
 """bad_images=skip: what was found is said, remembered, and looked at again where a picture has changed."""
 
 import json
+import multiprocessing
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from _pictures import file_of, shape, write
 
 from gcvit_edu.data.encoded import Encoded, FolderPictures
@@ -172,6 +174,31 @@ def test_a_class_of_which_nothing_is_left_is_named(root: Path) -> None:
         path.write_bytes(b"spoilt")
     assert Readable(Folder(root)).about.endswith("4 remain, and nothing of dogs")
     assert Readable(Encoded(FolderPictures(root))).about.endswith("4 remain, and nothing of dogs")
+
+
+def _one_rank(root: Path, rank: int, found: "multiprocessing.Queue[tuple[list[int], list[str], list[int]]]") -> None:
+    torch.distributed.init_process_group("gloo", f"file://{root.parent / 'meeting'}", rank=rank, world_size=2)
+    tried, real = [], bad_images._problem
+    bad_images._problem = lambda data, index: tried.append(index) or real(data, index)
+    for _ in range(2):
+        pictures = Readable(Folder(root))
+    found.put((tried, pictures.skipped, pictures.kept))
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_share_the_work_and_agree(root: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    found = context.Queue()
+    ranks = [context.Process(target=_one_rank, args=(root, rank, found)) for rank in range(2)]
+    for rank in ranks:
+        rank.start()
+    results = [found.get(timeout=240) for _ in ranks]
+    for rank in ranks:
+        rank.join(60)
+        assert rank.exitcode == 0
+    assert sorted(index for tried, _, _ in results for index in tried) == sorted([*range(8), 5])
+    assert results[0][1:] == results[1][1:]
+    assert results[0][2] == [0, 1, 2, 3, 4, 6, 7]
 
 
 def test_a_data_set_of_ones_own_is_tried_each_time(root: Path, tried: list[int]) -> None:

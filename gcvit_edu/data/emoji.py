@@ -129,7 +129,7 @@ def on_colour(image: Image.Image, colour: Sequence[int] = (255, 255, 255)) -> Im
     """A picture with transparency -> the same in RGB, on a plain background.
 
     Args:
-        image: any picture.
+        image: a drawing of 8 bits a channel; for any other picture, on white, there is upright_rgb.
         colour: red, green and blue of the background, from 0 to 255.
     """
     background = Image.new("RGBA", image.size, (*colour, 255))
