@@ -97,7 +97,7 @@ def build(
     config: GCViTConfig,
     *,
     pretrained: bool | str = False,
-    pretrained_cfg: str | Mapping[str, Any] | None = None,
+    pretrained_cfg: str | Mapping[str, Any] | PretrainedCfg | None = None,
     pretrained_cfg_overlay: Mapping[str, Any] | None = None,
     num_classes: int | None = None,
     img_size: int | Sequence[int] | None = None,
@@ -143,6 +143,10 @@ def build(
     if isinstance(pretrained_cfg, Mapping):
         given = {**pretrained_cfg, **given}
         pretrained_cfg = {**_default_cfg(config), **pretrained_cfg}
+    if img_size is None and "input_size" in given:
+        img_size = given["input_size"][1:]
+    if isinstance(pretrained_cfg, PretrainedCfg):
+        given = {key: value for key, value in vars(pretrained_cfg).items() if value is not None} | given
     cfg = resolve_pretrained_cfg(entry, pretrained_cfg, overlay)
 
     weights = None
@@ -157,8 +161,6 @@ def build(
     if num_classes is not None:
         options["num_classes"] = num_classes
 
-    if img_size is None and "input_size" in given:
-        img_size = given["input_size"][1:]
     if img_size is not None:
         config = config.resized(_side(img_size))
         options["img_size"] = config.image_size

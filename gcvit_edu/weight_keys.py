@@ -1,11 +1,17 @@
-"""Names of weights: NVIDIA's, timm's and our own, and bias tables for other windows; pure functions of a state dict."""
+"""Names of weights: NVIDIA's, timm's and our own; where in a checkpoint they are; bias tables for other windows."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
 from gcvit_edu.position import resize_bias_table
+
+_FIRST_CONV = ("patch_embed.proj.weight", "stem.conv1.weight", "stem.conv.weight")  # NVIDIA's, timm's, ours
+_WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+_AVERAGE = {"ema", "swa", "avg", "average", "averaged", "shadow"}
+_DEPTH = 5  # of dictionaries within dictionaries that weights are looked for in
 
 # Each rule: a pattern of the foreign key, and our key. The first that matches the whole key decides.
 _MBCONV_OF_TIMM = [
@@ -165,3 +171,77 @@ def _fit(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
             f"{key} is {tuple(fitted[key].shape)} and the model needs {tuple(wanted[key])}{hint}"
         )
     return fitted
+
+
+# ------------------------------------------------------------------------------------------------- checkpoints
+
+
+def state_dicts_in(
+    tree: object, path: str = "", depth: int = 0
+) -> Iterator[tuple[str, tuple[dict[str, Any], list[str]]]]:
+    """(where it is, (a state dict of GC ViT without its prefix, keys beside it)), for each."""
+    if not isinstance(tree, Mapping) or depth > _DEPTH:
+        return
+    named = {_WRAPPERS.sub("", key): value for key, value in tree.items() if isinstance(key, str)}
+    prefixes = [
+        key.removesuffix(first)
+        for key, value in named.items()
+        for first in _FIRST_CONV
+        if isinstance(value, Tensor) and (key == first or key.endswith("." + first))
+    ]
+    if not prefixes:
+        for key, value in tree.items():
+            yield from state_dicts_in(value, f"{path}.{key}".strip("."), depth + 1)
+    for prefix in prefixes:
+        inner = [other for other in prefixes if other.startswith(prefix) and other != prefix]
+        own = {
+            key: value for key, value in named.items() if key.startswith(prefix) and not key.startswith(tuple(inner))
+        }
+        beside = [
+            key
+            for key, value in named.items()
+            if not key.startswith(tuple(prefixes)) and not (isinstance(value, Tensor) and value.ndim == 0)  # counters
+        ]
+        where = f"{path}.{prefix.removesuffix('.')}".strip(".")
+        yield where, ({key.removeprefix(prefix): value for key, value in own.items()}, beside)
+
+
+def is_average(where: str, checkpoint: object) -> bool:
+    """Whether the weights there are a moving average, judged by the words of their place."""
+    if isinstance(checkpoint, Mapping):
+        # These two write the average as the state dict, and the weights of the last step elsewhere.
+        meta = checkpoint.get("meta")
+        mmengine = isinstance(meta, Mapping) and "mmengine_version" in meta and "ema_state_dict" in checkpoint
+        lightning = {"averaging_state", "current_model_state"} <= checkpoint.keys()
+        if mmengine or lightning:
+            return where.partition(".")[0] == "state_dict"
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", where)
+    return any(word.lower() in _AVERAGE for word in words)
+
+
+def unnamed_average(tree: object, path: str = "", depth: int = 0) -> str:
+    """The place of tensors that are called an average, or ""."""
+    if isinstance(tree, Mapping) and depth <= _DEPTH:
+        for key, value in tree.items():
+            where = f"{path}.{key}".strip(".")
+            if found := unnamed_average(value, where, depth + 1):
+                return found
+    inside = tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list | tuple) else ()
+    holds = any(isinstance(value, Tensor) and value.ndim for value in inside)
+    return path if holds and is_average(path, None) else ""
+
+
+def of_another_network(checkpoint: object, name: str) -> Mapping[str, Tensor]:
+    """A state dict without GC ViT's first convolution, for an error that names its keys."""
+    if isinstance(checkpoint, Mapping):
+        for tree in (checkpoint, *(checkpoint.get(key) for key in ("state_dict", "model"))):
+            if (
+                isinstance(tree, Mapping)
+                and tree
+                and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in tree.items())
+            ):
+                return tree
+    keys = f"; its keys are {few([str(key) for key in checkpoint])}" if isinstance(checkpoint, Mapping) else ""
+    raise ValueError(
+        f"{name} holds no state dict; expected tensors by name, on its own or under 'state_dict' or 'model'{keys}"
+    )

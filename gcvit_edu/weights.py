@@ -4,7 +4,7 @@ import argparse
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from gcvit_edu.files import data_folder
-from gcvit_edu.metadata import weights_metadata as weights_metadata
-from gcvit_edu.weight_keys import convert_state_dict, few, layout_of
+from gcvit_edu.weight_keys import (
+    convert_state_dict,
+    few,
+    is_average,
+    layout_of,
+    of_another_network,
+    state_dicts_in,
+    unnamed_average,
+)
 
 TIMM_VARIANTS = ("xxtiny", "xtiny", "tiny", "small", "base")
 NVIDIA_LICENCE = (
@@ -23,11 +30,6 @@ NVIDIA_LICENCE = (
 )
 # Files of a folder in which huggingface_hub, timm.models.save_for_hf or accelerate keep the weights of one model.
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
-
-_FIRST_CONV = ("patch_embed.proj.weight", "stem.conv1.weight", "stem.conv.weight")  # NVIDIA's, timm's, ours
-_WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-_AVERAGE = {"ema", "swa", "avg", "average", "averaged", "shadow"}
-_DEPTH = 5  # of dictionaries within dictionaries that weights are looked for in
 
 
 def shipped_weights() -> dict[str, dict[str, Any]]:
@@ -146,14 +148,14 @@ def weights_in(checkpoint: object, name: str, *, use_ema: bool = True) -> dict[s
     Raises:
         ValueError: if there are none, several that nothing tells apart, or an average that is not stored by name.
     """
-    found = dict(_state_dicts(checkpoint))
+    found = dict(state_dicts_in(checkpoint))
     if not found:
-        state_dict = _of_another_network(checkpoint, name)
+        state_dict = of_another_network(checkpoint, name)
         return convert_state_dict(state_dict)
-    averages = [where for where in found if _is_average(where, checkpoint)]
+    averages = [where for where in found if is_average(where, checkpoint)]
     others = [where for where in found if where not in averages]
     wanted = averages if use_ema and averages else others
-    if use_ema and not averages and (unnamed := _unnamed_average(checkpoint)):
+    if use_ema and not averages and (unnamed := unnamed_average(checkpoint)):
         raise ValueError(
             f"{name} holds weights ({others[0]}) and an average of them ({unnamed}) that is not stored by name; "
             "use_ema=False takes the weights, or save the average as a state dict"
@@ -164,7 +166,10 @@ def weights_in(checkpoint: object, name: str, *, use_ema: bool = True) -> dict[s
             f"{', '.join(where or 'the file itself' for where in found)}; save the one that you mean alone"
         )
     if averages and others and use_ema:
-        print(f"{name} holds {others[0]} and the average of these weights, {averages[0]}: the average is taken")
+        print(
+            f"{name} holds {others[0]} and the average of these weights, {averages[0]}: "
+            "the average is taken, with use_ema=False the others"
+        )
     state_dict, beside = found[wanted[0]]
     if beside:
         print(f"{name}: {few(beside)} left alone; only {wanted[0]} is GC ViT's")
@@ -174,77 +179,6 @@ def weights_in(checkpoint: object, name: str, *, use_ema: bool = True) -> dict[s
     if layout_of(list(state_dict)) == "NVIDIA":
         print_licence_once()
     return convert_state_dict(state_dict)
-
-
-def _state_dicts(
-    tree: object, path: str = "", depth: int = 0
-) -> Iterator[tuple[str, tuple[dict[str, Any], list[str]]]]:
-    """(where it is, (a state dict of GC ViT without its prefix, keys beside it)), for each."""
-    if not isinstance(tree, Mapping) or depth > _DEPTH:
-        return
-    named = {_WRAPPERS.sub("", key): value for key, value in tree.items() if isinstance(key, str)}
-    prefixes = [
-        key.removesuffix(first)
-        for key, value in named.items()
-        for first in _FIRST_CONV
-        if isinstance(value, Tensor) and (key == first or key.endswith("." + first))
-    ]
-    if not prefixes:
-        for key, value in tree.items():
-            yield from _state_dicts(value, f"{path}.{key}".strip("."), depth + 1)
-    for prefix in prefixes:
-        inner = [other for other in prefixes if other.startswith(prefix) and other != prefix]
-        own = {
-            key: value for key, value in named.items() if key.startswith(prefix) and not key.startswith(tuple(inner))
-        }
-        beside = [
-            key
-            for key, value in named.items()
-            if not key.startswith(tuple(prefixes)) and not (isinstance(value, Tensor) and value.ndim == 0)  # counters
-        ]
-        where = f"{path}.{prefix.removesuffix('.')}".strip(".")
-        yield where, ({key.removeprefix(prefix): value for key, value in own.items()}, beside)
-
-
-def _is_average(where: str, checkpoint: object) -> bool:
-    """Whether the weights there are a moving average, judged by the words of their place."""
-    if isinstance(checkpoint, Mapping):
-        # These two write the average as the state dict, and the weights of the last step elsewhere.
-        meta = checkpoint.get("meta")
-        mmengine = isinstance(meta, Mapping) and "mmengine_version" in meta and "ema_state_dict" in checkpoint
-        lightning = {"averaging_state", "current_model_state"} <= checkpoint.keys()
-        if mmengine or lightning:
-            return where.partition(".")[0] == "state_dict"
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", where)
-    return any(word.lower() in _AVERAGE for word in words)
-
-
-def _unnamed_average(tree: object, path: str = "", depth: int = 0) -> str:
-    """The place of tensors that are called an average, or ""."""
-    if isinstance(tree, Mapping) and depth <= _DEPTH:
-        for key, value in tree.items():
-            where = f"{path}.{key}".strip(".")
-            if found := _unnamed_average(value, where, depth + 1):
-                return found
-    inside = tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list | tuple) else ()
-    holds = any(isinstance(value, Tensor) and value.ndim for value in inside)
-    return path if holds and _is_average(path, None) else ""
-
-
-def _of_another_network(checkpoint: object, name: str) -> Mapping[str, Tensor]:
-    """A state dict without GC ViT's first convolution, for an error that names its keys."""
-    if isinstance(checkpoint, Mapping):
-        for tree in (checkpoint, *(checkpoint.get(key) for key in ("state_dict", "model"))):
-            if (
-                isinstance(tree, Mapping)
-                and tree
-                and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in tree.items())
-            ):
-                return tree
-    keys = f"; its keys are {few([str(key) for key in checkpoint])}" if isinstance(checkpoint, Mapping) else ""
-    raise ValueError(
-        f"{name} holds no state dict; expected tensors by name, on its own or under 'state_dict' or 'model'{keys}"
-    )
 
 
 def _download(name: str) -> dict[str, Tensor]:
@@ -269,6 +203,8 @@ def checked_download(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:  # no connection; a wrong hash
+        if "loading state_dict" in str(error):  # it came, and does not fit
+            raise
         raise ConnectionError(
             f"the weights of {name} could not be downloaded ({error}); connect to the internet and try again, "
             "or fetch the file elsewhere and give its path to load_weights"

@@ -274,12 +274,16 @@ REST = (
         "gcvit_edu/weights.py",
         "test_weight_files.py",
         ("average-of-the-weights", "averages if use_ema and averages", "averages if averages and not others"),
-        ("average-as-the-state-dict", "if mmengine or lightning:", "if mmengine:"),
         ("average-without-names", "if use_ema and not averages and (unnamed", "if not others and (unnamed"),
         ("weights-that-nothing-tells-apart", "if len(wanted) != 1:", "if not wanted:"),
-        ("words-in-one-name", "[A-Z]+(?![a-z])|", ""),
         ("safetensors-of-another-name", 'begin[8:] == b"{" or', "False or"),
         ("code-in-a-file", "weights_only=True", "weights_only=False"),
+    )
+    + changes(
+        "gcvit_edu/weight_keys.py",
+        "test_weight_files.py",
+        ("average-as-the-state-dict", "if mmengine or lightning:", "if mmengine:"),
+        ("words-in-one-name", "[A-Z]+(?![a-z])|", ""),
     )
     + changes(
         "gcvit_edu/timm_registry.py",

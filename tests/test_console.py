@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from _train import RECIPE, final_state
+from _train import RECIPE, final_state, with_set
 from PIL import Image
 
 from gcvit_edu.console import INTERRUPTED, printable, run_command
@@ -63,7 +63,7 @@ def test_a_terminal_that_lacks_the_letters_of_a_file_name(encoding: str, tmp_pat
                 Image.new("RGB", (32, 32)).save(tmp_path / "pictures" / part / name / f"{number}.png")
     (tmp_path / "pictures" / "train" / "漢" / LATIN).write_bytes(b"spoilt")
     settings = ["epochs=1", "warmup_epochs=0", "batch_size=4", "image_size=32", "bad_images=skip", "device=cpu"]
-    arguments = ["finetune", "--data", str(tmp_path / "pictures"), "--out", str(tmp_path / "out"), "--set", *settings]
+    arguments = ["finetune", "--data", str(tmp_path / "pictures"), "--out", str(tmp_path / "out"), *with_set(settings)]
     done = subprocess.run(
         [sys.executable, "-m", "gcvit_edu.train", *arguments],
         env={**os.environ, "PYTHONIOENCODING": encoding, "OMP_NUM_THREADS": "1"},

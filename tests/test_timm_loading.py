@@ -1,5 +1,6 @@
 """timm's own loader loads our weights: every way to name them, other heads, channels and sizes, as timm's GC ViT."""
 
+import dataclasses
 import json
 import socket
 from pathlib import Path
@@ -136,13 +137,21 @@ def test_a_file_in_the_overlay_counts(file: Path, mine: nn.Module) -> None:
     assert not {"label_names", "license", "tag", "state_dict"} & cfg.keys()  # those of the emoji
 
 
-@pytest.mark.parametrize("way", ["overlay", "cfg", "nested", "checkpoint_path", "load_checkpoint", "load_pretrained"])
+@pytest.mark.parametrize(
+    "way", ["overlay", "cfg", "object", "nested", "checkpoint_path", "load_checkpoint", "load_pretrained"]
+)
 def test_every_way_of_naming_weights(way: str, file: Path, mine: nn.Module) -> None:
     weights = mine.state_dict()
     if way == "overlay":
         model = timm.create_model(ENTRY, pretrained=True, pretrained_cfg_overlay={"state_dict": weights})
     elif way == "cfg":
         model = timm.create_model(ENTRY, pretrained=True, pretrained_cfg={"file": str(file)})
+    elif way == "object":
+        cfg = dataclasses.replace(
+            timm.get_pretrained_cfg(ENTRY), file=str(file), num_classes=5, label_names=tuple("abcde")
+        )
+        model = timm.create_model(ENTRY, pretrained=True, pretrained_cfg=cfg)
+        assert model.pretrained_cfg["label_names"] == tuple("abcde")
     elif way == "nested":
         average = {"model": shipped("emoji_nano"), "model_ema": {f"module.{key}": v for key, v in weights.items()}}
         model = timm.create_model(ENTRY, pretrained=True, pretrained_cfg_overlay={"state_dict": average})
@@ -300,6 +309,8 @@ def test_nvidias_licence_is_printed_wherever_their_weights_are_loaded(
         model = timm.create_model("gcvit_edu_xxtiny", pretrained=True, **options)
         assert capsys.readouterr().out.strip() == NVIDIA_LICENCE
         assert equal(model, convert_state_dict(weights))
+    with pytest.raises(RuntimeError, match=r"size mismatch for head.weight"):  # as timm's, and no ConnectionError
+        timm.create_model("gcvit_edu_xxtiny", pretrained=True, global_pool="catavgmax")
     monkeypatch.setattr("gcvit_edu.weights._licence_printed", False)
     timm.create_model("gcvit_edu_xxtiny", pretrained=True, pretrained_cfg_overlay={"file": str(theirs)})
     assert capsys.readouterr().out == ""

@@ -11,7 +11,7 @@ import pytest
 import torch
 from _imagenet import make_tree
 from _recipe_stripes import CONFIG
-from _train import command, differing, final_state, finish, history, longer_recipe
+from _train import command, differing, final_state, finish, history, longer_recipe, with_set
 from PIL import Image
 from torch.utils.data import Subset
 
@@ -44,7 +44,8 @@ def arguments(data: Path, out: Path, *settings: str, resume: bool = False) -> li
     """Fine-tunes a nano with 32 pixels; it can be resumed after step 2 of 8."""
     values = ["epochs=2", "batch_size=4", "warmup_epochs=0", "image_size=32", "layers=head", "ema_decay=0"]
     flags = ["--resume"] if resume else []
-    return ["finetune", "--out", str(out), *flags, "--data", str(data), "--set", *values, "device=cpu", *settings]
+    values += ["device=cpu", *settings]
+    return ["finetune", "--out", str(out), *flags, "--data", str(data), *with_set(values)]
 
 
 @pytest.fixture(scope="module")

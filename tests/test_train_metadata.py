@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from _train import command
+from _train import command, with_set
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from gcvit_edu import create_model
 from gcvit_edu.explorer.command import main as explore
+from gcvit_edu.metadata import weights_metadata
 from gcvit_edu.train import changed, load_recipe
 from gcvit_edu.train.__main__ import main
 from gcvit_edu.train.finetune import variant_of
 from gcvit_edu.train.run import weights_as_bytes
-from gcvit_edu.weights import weights_metadata
 
 NAMES = ["1", "10", "2"]
 
@@ -40,9 +40,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run at 96 pixels, on classes whose names are numbers."""
     folder = tmp_path_factory.mktemp("trained")
     make_pictures(folder / "pictures")
-    arguments = ["finetune", "--data", str(folder / "pictures"), "--out", str(folder / "out"), "--set", "epochs=1"]
-    settings = ["batch_size=4", "warmup_epochs=0", "image_size=96", "snapshot_epochs=(0,)", "layers=head", "device=cpu"]
-    assert main([*arguments, *settings]) == 0
+    arguments = ["finetune", "--data", str(folder / "pictures"), "--out", str(folder / "out")]
+    settings = [
+        "epochs=1",
+        "batch_size=4",
+        "warmup_epochs=0",
+        "image_size=96",
+        "snapshot_epochs=(0,)",
+        "layers=head",
+        "device=cpu",
+    ]
+    assert main([*arguments, *with_set(settings)]) == 0
     return folder / "out"
 
 

@@ -12,8 +12,9 @@ from gcvit_edu.data import emoji_classes
 from gcvit_edu.data.folder import DECODER_ERRORS
 from gcvit_edu.data.transforms import upright_rgb
 from gcvit_edu.explorer.page import LIMIT_KB, explore
+from gcvit_edu.metadata import weights_metadata
 from gcvit_edu.model import GCViT
-from gcvit_edu.weights import load_weights, weights_metadata
+from gcvit_edu.weights import load_weights
 from gcvit_edu.zoo import create_model, list_models
 
 BAD_INPUT = 2

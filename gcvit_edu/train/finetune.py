@@ -5,8 +5,9 @@ from pathlib import Path
 from torch import nn
 
 from gcvit_edu.config import GCViTConfig
+from gcvit_edu.metadata import weights_metadata
 from gcvit_edu.model import GCViT
-from gcvit_edu.weights import TIMM_VARIANTS, convert_state_dict, read_weights, shipped_weights, weights_metadata
+from gcvit_edu.weights import TIMM_VARIANTS, convert_state_dict, read_weights, shipped_weights
 from gcvit_edu.zoo import VARIANTS, create_model
 
 
