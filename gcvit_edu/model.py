@@ -62,8 +62,7 @@ class Block(nn.Module):
 class Stage(nn.Module):
     """(B, H, W, C) -> (B, H', W', C'): downsample (but for the first stage), one global query, then the blocks.
 
-    Tools for Grad-CAM mostly expect (B, C, H, W), and without an error draw a wrong map of (B, H, W, C): give them
-    reshape_transform=lambda x: x.permute(0, 3, 1, 2), or see attention_map's "gradcam".
+    For Grad-CAM by other tools, which expect (B, C, H, W): reshape_transform=lambda x: x.permute(0, 3, 1, 2).
 
     Args:
         config: the whole network's numbers.

@@ -40,7 +40,8 @@ class RelativePositionBias(nn.Module):
     def reset_parameters(self) -> None:
         """A table of zeros, and the index, which after to_empty are whatever was in memory."""
         nn.init.zeros_(self.table)
-        self._set_index()
+        with self.table.device:
+            self.index = relative_position_index(self.window)
 
     def forward(self) -> Tensor:
         # The same as table[index] with the heads in front, but faster, in large windows several times when training.
@@ -51,9 +52,6 @@ class RelativePositionBias(nn.Module):
     def _load_from_state_dict(self, *args: Any) -> None:
         # The index is not saved, and a model that was made without memory (on "meta") has none until now.
         super()._load_from_state_dict(*args)
-        self._set_index()
-
-    def _set_index(self) -> None:
         with self.table.device:
             self.index = relative_position_index(self.window)
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from gcvit_edu.config import GCViTConfig
 from gcvit_edu.files import data_folder
 from gcvit_edu.model import GCViT
+from gcvit_edu.timm_tracing import register_leaves_with_timm
 from gcvit_edu.weight_keys import convert_state_dict
 from gcvit_edu.weights import (
     TIMM_VARIANTS,
@@ -275,3 +276,6 @@ def checkpoint_filter_fn(state_dict: Mapping[str, Any], model: nn.Module) -> dic
     loose = {key: value for key, value in found.items() if key.startswith(ends)}
     loose["stem.conv.weight"] = loose["stem.conv.weight"].float()  # timm adds up its channels
     return {key: value for key, value in fitted.items() if key in body} | loose
+
+
+register_leaves_with_timm()

@@ -2,7 +2,6 @@
 
 Windows are image-major: all windows of image 0 come first, then all of image 1.
 Within an image they run row by row, and so do the tokens within a window.
-A map that is not a whole number of windows is padded; what its last windows then ask is told here, too.
 """
 
 import torch
@@ -70,8 +69,7 @@ def queries_for_windows(query: Tensor, window: int, height: int, width: int) -> 
 
     A window in the last row or column may be only partly on the map. It asks with the query pooled to its r x c real
     tokens, so that it still asks about the whole picture. With the first r x c cells of the query it would ask about
-    the picture's upper left corner only. All other windows ask with the query as it is. (A token alone in its window,
-    in the corner, hears of nothing: attention over one key has no choice, whatever is asked.)
+    the picture's upper left corner only. (To a token alone in its window no query makes a difference.)
 
     Args:
         query: as GlobalQueryGenerator makes it.

@@ -6,7 +6,6 @@ from dataclasses import replace
 from gcvit_edu.config import GCViTConfig
 from gcvit_edu.model import GCViT
 from gcvit_edu.timm_registry import build, register_with_timm
-from gcvit_edu.timm_tracing import register_leaves_with_timm
 
 _TINY = GCViTConfig()  # 64 channels, MLP ratio 3
 _SMALL = GCViTConfig(embed_dim=96, num_heads=(3, 6, 12, 24), mlp_ratio=2.0, drop_path_rate=0.3, layer_scale=1e-5)
@@ -49,23 +48,19 @@ def create_model(
     drop_path_rate: float | None = None,
     pretrained: bool | str = False,
 ) -> GCViT:
-    """A GC ViT by name.
+    """A GC ViT by name; its pretrained_cfg says how pictures are prepared (timm.data.resolve_model_data_config).
 
     Args:
         name: one of list_models().
         num_classes: outputs of the head; 0 for none. None for as many as the pretrained weights have, or 1000.
             With pretrained, any other number gets a new head.
-        in_chans: channels of the image. Pretrained weights are for 3: for 1 the weights of the three are added up,
-            for more they are repeated and scaled down, as timm does.
+        in_chans: channels of the image. With pretrained, the weights for 3 are added up or repeated, as timm does it.
         image_size: grow or shrink the windows for this image size; None keeps the variant's own.
             Images of any other size run too, in windows of unchanged size.
         drop_path_rate: stochastic depth of the last block; None for the paper's value.
         pretrained: load weights. True for "emoji_nano" where the name is nano: trained on 13 classes of emoji, and
             shipped with the package (CC-BY-4.0). For the other names True loads NVIDIA's ImageNet-1k weights
             through timm (CC-BY-NC-SA-4.0). Or the name of shipped weights (gcvit_edu.shipped_weights()).
-
-    Returns:
-        A GCViT. Its pretrained_cfg says how pictures are prepared: timm.data.resolve_model_data_config reads it.
 
     Raises:
         ValueError: for an unknown name, sizes that do not fit, or no weights for what is asked.
@@ -87,4 +82,3 @@ def create_model(
 
 for _name, _config in VARIANTS.items():
     register_with_timm(_name, _config)
-register_leaves_with_timm()
