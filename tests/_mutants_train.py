@@ -173,7 +173,6 @@ TRAINING = (
         ("folder-of-before-its-name", "if key not in known and RENAMED.get(key) in known:", "if False:"),
         ("checkpoint-of-the-old-name", "before = _with_new_names(before, now)", "pass"),
         ("own-key-of-the-old-name", "key in RENAMED and key not in now", "key in RENAMED"),
-        ("folder-without-a-name", "if not folder:", "if False:"),
     ),
     (
         "gcvit_edu/train/arguments.py",
@@ -184,7 +183,6 @@ TRAINING = (
     (
         "gcvit_edu/train/workers.py",
         "test_train_workers.py",
-        ("processes-left-behind", "            _let_go(error)\n            for process", "            for process"),
         ("limit-of-open-files", "limit < taken + need", "False"),
         ("room-in-shared-memory", "if free < need:", "if False:"),
         ("labels-of-a-batch", "part.share_memory_()", "pass"),

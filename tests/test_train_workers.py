@@ -188,12 +188,14 @@ def test_workers_end_whatever_the_error(tmp_path: Path) -> None:
     assert seconds < workers.GRACE
 
 
-def test_what_a_worker_sends_is_in_shared_memory_already() -> None:
+def test_what_a_worker_sends_is_in_shared_memory_already(monkeypatch: pytest.MonkeyPatch) -> None:
     loader = DataLoader(
         Stripes(8, 32, 0), batch_size=4, num_workers=1, collate_fn=workers.collate, worker_init_fn=workers.start_worker
     )
     assert [[part.is_shared() for part in batch] for batch in batches_of(loader)] == [[True, True]] * 2
     assert not any(part.is_shared() for part in workers.collate([(torch.zeros(3), 1)]))
+    monkeypatch.setattr(workers, "get_worker_info", lambda: "a worker")
+    assert all(part.is_shared() for part in workers.collate([(torch.zeros(3), 1)]))
 
 
 # ------------------------------------------------------------------------------------------------------- preflight

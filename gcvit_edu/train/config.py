@@ -198,10 +198,8 @@ def with_data(config: TrainConfig, folder: str) -> TrainConfig:
     """The config of a recipe that reads a folder, with its folder.
 
     Raises:
-        ValueError: if the recipe reads none, or the folder has no name.
+        ValueError: if the recipe reads none.
     """
-    if not folder:
-        raise ValueError("--data names no folder; write --data FOLDER")
     known = [field.name for field in fields(config)]
     if "data" not in known:
         old = next((key for key in known if RENAMED.get(key) == "data"), None)
