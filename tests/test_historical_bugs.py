@@ -90,7 +90,7 @@ def check_query(seed: int = 0) -> None:
 
 def check_calls(model: nn.Module) -> None:
     """Every module with parameters is called once."""
-    assert set(calls_of_modules(model, images(1, 64, dtype=torch.float64)).values()) == {1}
+    assert set(calls_of_modules(model, images(1, 224, dtype=torch.float64)).values()) == {1}
 
 
 PARITY, GRADIENTS, BATCH, ORDER, QUERY = "parity", "gradients", "batch invariance", "permutation", "query loops"
