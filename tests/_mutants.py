@@ -58,7 +58,7 @@ POSITION = changes(
     ("rows-of-the-index", "return dy * (2 * window - 1) + dx", "return dy * (2 * window) + dx"),
     ("order-of-the-offsets", "return dy * (2 * window - 1) + dx", "return dx * (2 * window - 1) + dy"),
     ("sign-of-the-offset", "rows[:, None] - rows[None, :]", "rows[None, :] - rows[:, None]"),
-    ("size-of-the-table", "torch.zeros((2 * window - 1) ** 2", "torch.zeros((2 * window + 1) ** 2"),
+    ("size-of-the-table", "torch.empty((2 * window - 1) ** 2", "torch.empty((2 * window + 1) ** 2"),
     ("query-and-key-of-the-bias", ".unflatten(1, self.index.shape)", ".unflatten(1, self.index.shape).mT"),
     ("layout-of-the-bias-gradient", 'table.flatten(), "(row h) -> h row", h', 'table, "row h -> h row", h'),
     ("saved-index", "persistent=False", "persistent=True"),

@@ -1,6 +1,7 @@
 """What several tests share: small models, large random weights, comparisons, and slow but obvious versions."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -44,6 +45,20 @@ def images(batch: int, *size: int, seed: int = 0, chans: int = 3, dtype: torch.d
     fine = torch.randn(batch, chans, height, width, generator=generator, dtype=dtype)
     coarse = torch.randn(batch, chans, 2, 2, generator=generator, dtype=dtype)
     return fine + nn.functional.interpolate(coarse, size=(height, width), mode="nearest")
+
+
+def calls_of_modules(model: nn.Module, x: Tensor) -> Counter[str]:
+    """How often the forward hook of each module with parameters of its own runs in one forward pass."""
+    found: Counter[str] = Counter()
+    hooks = []
+    for name, module in model.named_modules():
+        if any(True for _ in module.parameters(recurse=False)):
+            found[name] = 0
+            hooks.append(module.register_forward_hook(lambda *_, name=name: found.update([name])))
+    model(x)
+    for hook in hooks:
+        hook.remove()
+    return found
 
 
 @torch.no_grad()

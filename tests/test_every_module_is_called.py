@@ -1,11 +1,9 @@
 """What people attach to a module of ours takes effect: hooks, other modules in its place, parametrizations."""
 
-from collections import Counter
-
 import pytest
 import timm
 import torch
-from _support import images, small_model
+from _support import calls_of_modules, images, small_model
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
@@ -23,23 +21,12 @@ MODELS = {
 }
 
 
-def calls(model: nn.Module, *inputs: Tensor) -> Counter[str]:
-    """How often the forward hook of each module with parameters of its own runs in one forward pass."""
-    found: Counter[str] = Counter()
-    for name, module in model.named_modules():
-        if any(True for _ in module.parameters(recurse=False)):
-            found[name] = 0
-            module.register_forward_hook(lambda *_, name=name: found.update([name]))
-    model(*inputs)
-    return found
-
-
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("size", [(64, 64), (50, 70)], ids=str)
 @pytest.mark.parametrize("name", MODELS)
 def test_each_module_with_parameters_is_called_once(name: str, size: tuple[int, int], train: bool) -> None:
     model = small_model(**MODELS[name]).train(train)
-    found = calls(model, images(2, *size)[:, : model.config.in_chans])
+    found = calls_of_modules(model, images(2, *size)[:, : model.config.in_chans])
     assert found
     assert set(found.values()) == {1}, {name: count for name, count in found.items() if count != 1}
 
@@ -48,13 +35,13 @@ def test_each_module_with_parameters_is_called_once(name: str, size: tuple[int, 
 def test_each_variants_modules_are_called_once(name: str) -> None:
     with torch.device("meta"):
         model = create_model(name)
-        found = calls(model, torch.empty(1, 3, model.config.image_size, model.config.image_size))
+        found = calls_of_modules(model, torch.empty(1, 3, model.config.image_size, model.config.image_size))
     assert set(found.values()) == {1}, {name: count for name, count in found.items() if count != 1}
 
 
 @pytest.mark.parametrize("mixer", MIXERS)
 def test_each_module_of_an_ablation_is_called_once(mixer: str) -> None:
-    assert set(calls(with_mixer(create_model("nano"), mixer), images(1, 64)).values()) == {1}
+    assert set(calls_of_modules(with_mixer(create_model("nano"), mixer), images(1, 64)).values()) == {1}
 
 
 class LowRank(nn.Module):

@@ -7,6 +7,7 @@ import pytest
 import timm
 import torch
 from _support import (
+    calls_of_modules,
     check_batch_invariance,
     check_equal_gradients,
     check_equal_outputs,
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gcvit_edu.attention import GlobalWindowAttention, attend
+from gcvit_edu.layers import FusedMBConv
 from gcvit_edu.model import GCViT
 from gcvit_edu.query import GlobalQueryGenerator
 from gcvit_edu.weights import convert_state_dict
@@ -48,6 +50,17 @@ def plant_heads_across_space(monkeypatch: pytest.MonkeyPatch) -> None:
         return channels_first.reshape(batch, tokens, heads, d).transpose(1, 2)
 
     monkeypatch.setattr(GlobalQueryGenerator, "forward", wrong)
+
+
+def plant_folded_gates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gates scale the pointwise weights instead of the map, so that conv_pw is read and never called (ours)."""
+
+    def folded(self: FusedMBConv, x: Tensor) -> Tensor:
+        y = F.gelu(self.conv_dw(x))
+        weights = self.se(y)[:, None, :] * self.conv_pw.weight.flatten(1)  # (B, C', C)
+        return x + (weights @ y.flatten(2)).unflatten(2, x.shape[2:])
+
+    monkeypatch.setattr(FusedMBConv, "forward", folded)
 
 
 def plant_zero_padded_pooling(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,8 +106,13 @@ def check_reach() -> None:
         assert not missing, f"{missing} pairs of tokens cannot reach each other at {side}x{side}"
 
 
+def check_calls(model: nn.Module) -> None:
+    """Every module with parameters is called once."""
+    assert set(calls_of_modules(model, images(1, 224, dtype=torch.float64)).values()) == {1}
+
+
 PARITY, GRADIENTS, BATCH, ORDER, QUERY = "parity", "gradients", "batch invariance", "permutation", "query loops"
-REACH = "reach"
+REACH, CALLS = "reach", "calls"
 
 
 def checks(models: tuple[GCViT, nn.Module]) -> dict[str, Callable[[], None]]:
@@ -107,6 +125,7 @@ def checks(models: tuple[GCViT, nn.Module]) -> dict[str, Callable[[], None]]:
         ORDER: lambda: check_permutation(ours, x),
         QUERY: check_query,
         REACH: check_reach,
+        CALLS: lambda: check_calls(ours),
     }
 
 
@@ -122,6 +141,7 @@ def test_without_a_bug_every_check_passes(models: tuple[GCViT, nn.Module]) -> No
         (plant_heads_across_space, {PARITY, GRADIENTS, QUERY}),
         (plant_zero_padded_pooling, {PARITY, GRADIENTS, QUERY}),
         (plant_thin_window, {REACH}),
+        (plant_folded_gates, {CALLS}),
     ],
 )
 def test_a_planted_bug_is_caught(
