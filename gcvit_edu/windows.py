@@ -2,7 +2,6 @@
 
 Windows are image-major: all windows of image 0 come first, then all of image 1.
 Within an image they run row by row, and so do the tokens within a window.
-A map that is not a whole number of windows is padded; what its last windows then ask is told here, too.
 """
 
 import torch
@@ -66,25 +65,18 @@ def pad_to_windows(x: Tensor, window: int) -> tuple[Tensor, Tensor | None]:
 
 
 def queries_for_windows(query: Tensor, window: int, height: int, width: int) -> Tensor:
-    """Global query (B, h, T, d) -> (B*N, h, T, d): what each window asks on a map that is padded to whole windows.
+    """Global query (B, h, T, d) -> (B*N, h, T, d): what each window asks on a map of height x width that is padded.
 
-    A window in the last row or column may be only partly on the map. It asks with the query pooled to its r x c real
-    tokens, so that it still asks about the whole picture. With the first r x c cells of the query it would ask about
-    the picture's upper left corner only. All other windows ask with the query as it is. (A token alone in its window,
-    in the corner, hears of nothing: attention over one key has no choice, whatever is asked.)
-
-    Args:
-        query: as GlobalQueryGenerator makes it.
-        window: side of the window; T = window**2.
-        height: of the map before padding, in tokens.
-        width: likewise.
+    A window that is only partly on the map asks with the query pooled to its r x c real tokens: about the whole
+    picture, where the first r x c cells would ask about its upper left corner only. The others ask with the query as
+    it is. (A token alone in its window hears of nothing: attention over one key has no choice, whatever is asked.)
     """
     rows, columns = -(-height // window), -(-width // window)  # of windows
     last_height, last_width = height - (rows - 1) * window, width - (columns - 1) * window
     cells = rearrange(query, "b h (y x) d -> b (h d) y x", y=window)
 
     def asked(r: int, c: int) -> Tensor:
-        """The query of a window with r x c real tokens; its padded tokens ask zeros, and are cut off later."""
+        """The query of a window with r x c real tokens; padded ones ask zeros."""
         pooled = F.pad(F.adaptive_avg_pool2d(cells, (r, c)), (0, window - c, 0, window - r))
         return rearrange(pooled, "b (h d) y x -> b h (y x) d", h=query.shape[1])
 
