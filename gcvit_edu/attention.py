@@ -51,8 +51,7 @@ def for_each_window(q: Tensor, k: Tensor) -> Tensor:
 
     Windows are image-major, so each image's copies stay together. With N = 1 nothing is copied.
     """
-    # Arithmetic instead of a branch for a batch of none: a traced program then takes any number of images.
-    windows = k.shape[0] // (q.shape[0] + (q.shape[0] == 0))
+    windows = k.shape[0] // (q.shape[0] + (q.shape[0] == 0))  # no branch for an empty batch: a trace would fix it
     return q[:, None].expand(-1, windows, -1, -1, -1).flatten(0, 1)
 
 
@@ -92,8 +91,7 @@ class WindowAttention(nn.Module):
 class GlobalWindowAttention(nn.Module):
     """(B, H, W, C) and the global query (B, h, T, d) -> (B, H, W, C).
 
-    Keys and values come from each window, queries from the whole image: the same for all windows that lie wholly on the
-    map. A window that is only partly on it asks with the query pooled to its real part: see queries_for_windows.
+    Keys and values come from each window, queries from the whole image: the same for all windows wholly on the map.
     Otherwise like WindowAttention, and with the same arguments.
 
     Raises:

@@ -72,12 +72,9 @@ def _check_large_values(image: Tensor) -> None:
 
 
 def _refuse_unknown_sizes(height: int, width: int) -> None:
-    """Refuse to export a program for any height and width: the sizes decide how each map is cut, padded and masked.
-
-    torch.export would write what is right for the example's size, and an ONNX file holds no check of it.
-    """
+    """Refuse to export for any size: the program would be right at the example's, and ONNX holds no check of it."""
     unknown = any(isinstance(side, torch.SymInt) for side in (height, width))
-    # PyTorch's strict mode shows sizes as plain numbers; what else they may be is asked of its compiler.
+    # Strict mode shows symbols as plain numbers, so its compiler is asked.
     if not unknown and hasattr(torch.compiler, "is_exporting") and torch.compiler.is_exporting():
         from torch.fx.experimental.symbolic_shapes import has_static_value
 

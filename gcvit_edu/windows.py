@@ -65,24 +65,18 @@ def pad_to_windows(x: Tensor, window: int) -> tuple[Tensor, Tensor | None]:
 
 
 def queries_for_windows(query: Tensor, window: int, height: int, width: int) -> Tensor:
-    """Global query (B, h, T, d) -> (B*N, h, T, d): what each window asks on a map that is padded to whole windows.
+    """Global query (B, h, T, d) -> (B*N, h, T, d): what each window asks on a map of height x width that is padded.
 
-    A window in the last row or column may be only partly on the map. It asks with the query pooled to its r x c real
-    tokens, so that it still asks about the whole picture. With the first r x c cells of the query it would ask about
-    the picture's upper left corner only. (To a token alone in its window no query makes a difference.)
-
-    Args:
-        query: as GlobalQueryGenerator makes it.
-        window: side of the window; T = window**2.
-        height: of the map before padding, in tokens.
-        width: likewise.
+    A window that is only partly on the map asks with the query pooled to its r x c real tokens: about the whole
+    picture, where the first r x c cells would ask about its upper left corner only. The others ask with the query as
+    it is. (For a token alone in its window nothing changes: attention over one key has no choice, whatever is asked.)
     """
     rows, columns = -(-height // window), -(-width // window)  # of windows
     last_height, last_width = height - (rows - 1) * window, width - (columns - 1) * window
     cells = rearrange(query, "b h (y x) d -> b (h d) y x", y=window)
 
     def asked(r: int, c: int) -> Tensor:
-        """The query of a window with r x c real tokens; its padded tokens ask zeros, and are cut off later."""
+        """The query of a window with r x c real tokens; padded ones ask zeros."""
         pooled = F.pad(F.adaptive_avg_pool2d(cells, (r, c)), (0, window - c, 0, window - r))
         return rearrange(pooled, "b (h d) y x -> b h (y x) d", h=query.shape[1])
 

@@ -8,7 +8,16 @@ import torch
 from _support import error_of, images, small_model
 
 from gcvit_edu.train import sizes as module
-from gcvit_edu.train.sizes import REACH_SIZES, SIZES, WAYS, accuracy, first_cells, main, read_sizes, tokens_that_notice
+from gcvit_edu.train.sizes import (
+    REACH_SIZES,
+    SIZES,
+    WAYS,
+    accuracy_at,
+    first_cells,
+    main,
+    read_sizes,
+    tokens_that_notice,
+)
 
 
 def test_the_bug_is_there_within_the_context_alone_and_only_where_windows_are_thin() -> None:
@@ -36,7 +45,7 @@ def test_the_files_lines_are_all_there_and_what_is_measured_now() -> None:
     assert [found["reach", "pooled", size]["noticed"] for size in REACH_SIZES] == [196, 224, 256]
     for size in (64, 128):  # all windows are whole
         assert found["accuracy", "pooled", size]["right"] == found["accuracy", "first cells", size]["right"]
-    assert abs(accuracy("pooled", 72)["right"] - found["accuracy", "pooled", 72]["right"]) <= 2  # rounding
+    assert abs(accuracy_at("pooled", 72)["right"] - found["accuracy", "pooled", 72]["right"]) <= 2  # rounding
 
 
 def test_the_command_measures_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +55,7 @@ def test_the_command_measures_what_is_missing(tmp_path: Path, monkeypatch: pytes
         asked.append((kind, way, size))
         return {"kind": kind, "way": way, "size": size}
 
-    monkeypatch.setattr(module, "accuracy", lambda way, size: measure("accuracy", way, size))
+    monkeypatch.setattr(module, "accuracy_at", lambda way, size: measure("accuracy", way, size))
     monkeypatch.setattr(module, "tokens_that_notice", lambda way, size: measure("reach", way, size))
     path = tmp_path / "sizes.jsonl"
     path.write_text(json.dumps({"kind": "reach", "way": "pooled", "size": 240}) + "\n", encoding="utf-8")

@@ -63,7 +63,7 @@ def network(way: str, size: int) -> nn.Module:
 
 
 @torch.no_grad()
-def accuracy(way: str, size: int) -> dict[str, Any]:
+def accuracy_at(way: str, size: int) -> dict[str, Any]:
     """A line with the number of held-out emoji that nano names rightly at a size.
 
     Args:
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for size in SIZES:
         for way in WAYS:
             if not results.has(kind="accuracy", way=way, size=size):
-                results.add(accuracy(way, size))
+                results.add(accuracy_at(way, size))
 
 
 if __name__ == "__main__":
