@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH FORCE_COLOR MPLBACKEND MPLCONFIGDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve lab test mutants browser notebooks citations format lock address clean
+.PHONY: help book serve lab test mutants browser notebooks citations format lock student address clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' Makefile | while IFS='	' read -r name text; do \
@@ -62,6 +62,9 @@ lock: $(STAMP) ## resolve the exact versions again (keeps those that still fit; 
 	$(PY) -m uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 $(UPGRADE) \
 		--no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 		--custom-compile-command "make lock" --output-file requirements.lock
+
+student: $(STAMP) ## write a copy without solutions, for a course, to _build/student (elsewhere: DIR=FOLDER)
+	@$(PY) book/_ext/student.py "$(DIR)"
 
 address: $(STAMP) ## name another repository: make address URL=https://github.com/you/fork BRANCH=main
 	@$(PY) book/_ext/address.py "$(URL)" "$(BRANCH)"
