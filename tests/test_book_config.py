@@ -122,7 +122,7 @@ def test_files_that_the_settings_name_exist() -> None:
         ROOT / CONFIG["html"]["favicon"],
         ROOT / settings["bibtex_bibfiles"][0],
         static / settings["mathjax_path"],
-        *(static / name for name in settings["html_css_files"]),
+        *(static / name for name in settings["html_css_files"] + settings["html_js_files"]),
         *(ROOT / path / f"{name}.py" for name, path in CONFIG["sphinx"]["local_extensions"].items()),
     ]
     assert [path for path in named if not path.is_file()] == []
