@@ -35,6 +35,7 @@ def found(text: str, *seen: str) -> list[str]:
         ("after a power cut, at the rated power, powers of two", []),
         ("raised to a power; the power of a test is", ["power (power)"]),
         ("The power\nof this experiment", ["power (power)"]),
+        ("power", ["power (power)"]),
     ],
 )
 def test_words_are_matched(text: str, expected: list[str]) -> None:

@@ -71,7 +71,8 @@ class Matcher:
         found = []
         for match in self.pattern.finditer(text):
             term = self.term_of[" ".join(match[0].lower().split())]
-            if term in ONLY_IN and not ONLY_IN[term].match(text, match.start()):
+            alone = match[0] == text.strip()  # in italics: the place where the term is introduced
+            if term in ONLY_IN and not alone and not ONLY_IN[term].match(text, match.start()):
                 continue
             if term is not None and term not in seen:
                 seen.add(term)
