@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH FORCE_COLOR MPLBACKEND MPLCONFIGDIR
 
 .DEFAULT_GOAL := help
-.PHONY: help book serve test mutants browser notebooks format lock address clean
+.PHONY: help book serve lab test mutants browser notebooks citations format lock student address clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1	/p' Makefile | while IFS='	' read -r name text; do \
@@ -33,6 +33,9 @@ serve: book ## build the book and show it on http://localhost:8000 (another port
 	@echo "The book is on http://localhost:$(PORT)/ until you press Ctrl-C."
 	@$(PY) -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
 
+lab: $(STAMP) ## open the chapters in JupyterLab (its options: LAB="--no-browser --port 9000")
+	$(PY) -m jupyterlab $(LAB) book
+
 test: $(STAMP) ## style, unit tests, then every chapter run again and compared with its stored outputs
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -48,6 +51,9 @@ browser: $(STAMP) ## look at the built book in headless Chromium (needs `make bo
 notebooks: $(STAMP) ## run chapters and store their outputs (one chapter: CHAPTERS=book/NAME.ipynb)
 	$(PY) book/_ext/execute.py $(CHAPTERS)
 
+citations: $(STAMP) ## write every citation of the chapters as references.bib has it
+	$(PY) book/_ext/citations.py
+
 format: $(STAMP) ## let ruff repair the style of code and chapters
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
@@ -57,8 +63,11 @@ lock: $(STAMP) ## resolve the exact versions again (keeps those that still fit; 
 		--no-emit-index-url --no-emit-find-links --no-annotate --quiet \
 		--custom-compile-command "make lock" --output-file requirements.lock
 
-address: $(STAMP) ## name another repository: make address URL=https://github.com/you/fork
-	$(PY) book/_ext/address.py "$(URL)"
+student: $(STAMP) ## write a copy without solutions, for a course, to _build/student (elsewhere: DIR=FOLDER)
+	@$(PY) book/_ext/student.py "$(DIR)"
+
+address: $(STAMP) ## name another repository: make address URL=https://github.com/you/fork BRANCH=main
+	@$(PY) book/_ext/address.py "$(URL)" "$(BRANCH)"
 
 clean: ## remove the built book and all caches; .venv stays
 	rm -rf _build dist

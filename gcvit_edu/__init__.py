@@ -11,6 +11,8 @@ from gcvit_edu.query import GlobalQueryGenerator
 from gcvit_edu.stem import Downsample, PatchStem
 from gcvit_edu.windows import pad_to_windows, queries_for_windows, window_merge, window_partition
 
+__version__ = "0.1.0"
+
 # Imported when first asked for: some bring timm, which takes seconds to import.
 _LATER = {
     "create_model": "gcvit_edu.zoo",

@@ -28,7 +28,9 @@ globals().update({shared!r})
 # Settings of the real book that the extensions depend on.
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"]
 SHARED = {
-    name: value for name, value in CONFIG.items() if name.split("_")[0] in ("autodoc", "language", "nitpick", "python")
+    name: value
+    for name, value in CONFIG.items()
+    if name.split("_")[0] in ("autodoc", "bibtex", "language", "nitpick", "python")
 }
 
 

@@ -1,10 +1,10 @@
 """Places and small helpers that the tests of the project and its notebooks share."""
 
-import subprocess
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from project_files import project_files as files_of
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
@@ -13,15 +13,8 @@ CHAPTERS = sorted(BOOK.glob("*.ipynb"))
 
 
 def project_files() -> list[Path]:
-    """Every file that git tracks or would track, relative to the root."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    return sorted(Path(name) for name in listed.split("\0") if name and (ROOT / name).is_file())
+    """Every file of the project, relative to the root."""
+    return files_of(ROOT)
 
 
 def read_notebook(path: Path) -> NotebookNode:

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from _project import BOOK, ROOT, read_notebook
 from chapter_numbers import chapter_of, renumber
+from citations import to_roles
 
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 TOC: dict[str, Any] = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
@@ -28,7 +29,7 @@ def prose(path: Path) -> str:
     """The Markdown of a page or of a chapter's text cells."""
     if path.suffix == ".md":
         return path.read_text(encoding="utf-8")
-    return "\n\n".join(cell.source for cell in read_notebook(path).cells if cell.cell_type == "markdown")
+    return to_roles("\n\n".join(cell.source for cell in read_notebook(path).cells if cell.cell_type == "markdown"))
 
 
 PROSE = {path.name: prose(path) for path in SOURCES}
@@ -121,7 +122,7 @@ def test_files_that_the_settings_name_exist() -> None:
         ROOT / CONFIG["html"]["favicon"],
         ROOT / settings["bibtex_bibfiles"][0],
         static / settings["mathjax_path"],
-        *(static / name for name in settings["html_css_files"]),
+        *(static / name for name in settings["html_css_files"] + settings["html_js_files"]),
         *(ROOT / path / f"{name}.py" for name, path in CONFIG["sphinx"]["local_extensions"].items()),
     ]
     assert [path for path in named if not path.is_file()] == []

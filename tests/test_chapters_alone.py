@@ -17,7 +17,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from _project import CHAPTERS, ROOT, project_files
-from address import read_address, setup_cell
+from address import read_address, read_branch, setup_cell
 from nbformat.v4 import new_code_cell, new_notebook
 
 EXECUTE = ROOT / "book" / "_ext" / "execute.py"
@@ -76,7 +76,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / path, folder / path)
     git = ("git", "-c", "user.name=reader", "-c", "user.email=reader@example.org")
-    run("git", "init", "-q", cwd=folder)
+    run("git", "init", "-q", "-b", read_branch(ROOT), cwd=folder)
     run("git", "add", "-A", cwd=folder)
     run(*git, "commit", "-q", "-m", "as it stands", cwd=folder)
     return folder
@@ -169,7 +169,7 @@ def test_chapter_runs_in_colab(chapter: Path, clone: Path, python: Path, tmp_pat
 def test_first_cell_finds_the_package_of_a_clone(clone: Path, python: Path) -> None:
     notebook = clone / "book" / "chapter.ipynb"
     notebook.parent.mkdir(exist_ok=True)
-    cells = [new_code_cell(setup_cell(read_address(ROOT))), new_code_cell(WHERE)]
+    cells = [new_code_cell(setup_cell(read_address(ROOT), read_branch(ROOT))), new_code_cell(WHERE)]
     nbformat.write(new_notebook(cells=cells), notebook)
     run(python, EXECUTE, notebook, cwd=clone)
     output = nbformat.read(notebook, as_version=4).cells[1].outputs[0]

@@ -8,7 +8,7 @@ from _mini_book import build, chapter
 from _project import BOOK
 from glossary_links import Matcher, forms, read_terms
 
-TERMS = ["block", "global query", "head", "key", "logits", "MLP", "query", "top-1", "window"]
+TERMS = ["block", "global query", "head", "key", "logits", "MLP", "power", "query", "top-1", "window"]
 
 
 def found(text: str, *seen: str) -> list[str]:
@@ -31,10 +31,31 @@ def found(text: str, *seen: str) -> list[str]:
         ("the query’s window.", ["query (query)", "window (window)"]),
         ("keyboard, windowed, window_size, multi-head, window-based", []),
         ("do it in your head, with one head", ["head (head)"]),
+        ("two to the power of the entropy, a power of 2, its fourth power", []),
+        ("after a power cut, at the rated power, powers of two", []),
+        ("raised to a power; the power of a test is", ["power (power)"]),
+        ("The power\nof this experiment", ["power (power)"]),
+        ("power", ["power (power)"]),
     ],
 )
 def test_words_are_matched(text: str, expected: list[str]) -> None:
     assert found(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "term"),
+    [
+        ("tensors have shapes and no values", "value"),
+        ("it refuses another value", "value"),
+        ("AdamW does not know the key", "key"),
+        ("the width of the processor’s units", "width"),
+        ("a third of its width", "width"),
+        ("This chapter draws such maps", "map"),
+    ],
+)
+def test_words_that_mean_something_else_are_left_alone(text: str, term: str) -> None:
+    assert Matcher([term]).first_uses(text, set()) == []
+    assert Matcher([term], ordinary=()).first_uses(text, set()) != []
 
 
 def test_a_term_counts_once_in_a_chapter() -> None:

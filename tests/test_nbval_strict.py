@@ -62,7 +62,8 @@ def shown_notebook(**changes: str) -> NotebookNode:
         text = text.replace(old, new)
     data = {"text/plain": "<IPython.core.display.HTML object>", "text/html": text}
     output = new_output("execute_result", data=data, execution_count=1)
-    return new_notebook(cells=[new_code_cell(SHOW, outputs=[output], execution_count=1)])
+    tags = {"tags": ["explorer", "nbval-ignore-output"]}
+    return new_notebook(cells=[new_code_cell(SHOW, outputs=[output], execution_count=1, metadata=tags)])
 
 
 def notebooks() -> dict[str, NotebookNode]:
@@ -159,6 +160,13 @@ def test_good_notebook_passes(verdicts: dict[str, str], name: str) -> None:
 )
 def test_fault_is_found(verdicts: dict[str, str], name: str, complaint: str) -> None:
     assert complaint in verdicts[name]
+
+
+def test_plain_nbval_passes_an_explorer_of_another_machine(tmp_path: Path) -> None:
+    nbformat.write(notebooks()["html_rounded"], tmp_path / "chapter.ipynb")
+    command = [sys.executable, "-m", "pytest", "--nbval", "chapter.ipynb"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_seconds_are_added_up_by_notebook() -> None:

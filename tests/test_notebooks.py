@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from _project import CHAPTERS, ROOT, code_cells, read_notebook, tags
-from address import read_address, setup_cell
+from address import read_address, read_branch, setup_cell
 from execute import normalise, to_text
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 MOST_BYTES = 1_500_000
-SETUP = setup_cell(read_address(ROOT))
+SETUP = setup_cell(read_address(ROOT), read_branch(ROOT))
 
 PICTURE_KINDS = ("image/png", "image/jpeg", "image/svg+xml")
 LOCAL_PATH = re.compile(r"(?<![\w/.])(?:/home/|/root/|/tmp/|/work/|/Users/|/var/folders/|[A-Z]:\\\\?)[\w.-]+")

@@ -2,21 +2,19 @@
 
 import ast
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
-import nbformat
 import pytest
 import yaml
-from _project import BOOK, CHAPTERS, PACKAGE, ROOT, project_files
-from address import checked_address, read_address, setup_cell, write_address
-from nbformat.v4 import new_code_cell, new_notebook
+from _project import PACKAGE, ROOT, project_files
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+import gcvit_edu
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
@@ -88,10 +86,12 @@ def test_conda_installs_the_same_extras() -> None:
 
 
 def test_versions_agree() -> None:
-    version = PYPROJECT["project"]["version"]
+    """The package says its version once; what is built from it and what cites it say the same."""
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert str(Version(version)) == version
-    assert citation["version"] == version
+    assert str(Version(gcvit_edu.__version__)) == gcvit_edu.__version__
+    assert citation["version"] == gcvit_edu.__version__
+    assert "version" in PYPROJECT["project"]["dynamic"]
+    assert PYPROJECT["tool"]["hatch"]["version"] == {"path": "gcvit_edu/__init__.py"}
 
 
 # ------------------------------------------------------------------------------------------------------- files
@@ -141,62 +141,6 @@ def test_no_file_names_a_registry_or_a_folder_of_one_machine() -> None:
 @pytest.mark.parametrize("text", ["see npm" + "js.com/x", "pip install --index" + "-url X", "in /home" + "/me/book"])
 def test_a_foreign_word_is_found(text: str) -> None:
     assert foreign_words(text) != []
-
-
-# ----------------------------------------------------------------------------------------------------- address
-
-
-def test_address_stands_in_two_places_only() -> None:
-    """_config.yml and the chapters' first cells; that those are equal is checked in test_notebooks.py."""
-    address = read_address(ROOT)
-    assert checked_address(address) == address
-    allowed = {Path("_config.yml"), *(path.relative_to(ROOT) for path in CHAPTERS)}
-    for path in project_files():
-        if path not in allowed:
-            assert address.encode() not in (ROOT / path).read_bytes(), path
-    for path in CHAPTERS:
-        assert path.read_text(encoding="utf-8").count(address) == 1, path
-
-
-def test_make_address_rewrites_every_place(tmp_path: Path) -> None:
-    (tmp_path / "book").mkdir()
-    shutil.copy(ROOT / "_config.yml", tmp_path)
-    notebook = new_notebook(cells=[new_code_cell(setup_cell(read_address(ROOT))), new_code_cell("print(1)")])
-    nbformat.write(notebook, tmp_path / "book" / "made_up.ipynb")
-    for path in CHAPTERS:
-        shutil.copy(path, tmp_path / "book")
-    before = (tmp_path / "_config.yml").read_text(encoding="utf-8")
-
-    write_address(tmp_path, "https://github.com/you/fork")
-
-    assert read_address(tmp_path) == "https://github.com/you/fork"
-    for path in (tmp_path / "book").glob("*.ipynb"):
-        first = next(cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
-        assert first.source == setup_cell("https://github.com/you/fork")
-    for path in (tmp_path / "_config.yml", *tmp_path.glob("book/*.ipynb")):
-        assert read_address(ROOT) not in path.read_text(encoding="utf-8")
-
-    write_address(tmp_path, read_address(ROOT))
-    assert (tmp_path / "_config.yml").read_text(encoding="utf-8") == before
-    for path in CHAPTERS:
-        assert (tmp_path / "book" / path.name).read_bytes() == path.read_bytes()
-
-
-@pytest.mark.parametrize("text", ["https://github.com/you/fork/", " https://github.com/you/fork.git"])
-def test_address_is_cleaned(text: str) -> None:
-    assert checked_address(text) == "https://github.com/you/fork"
-
-
-@pytest.mark.parametrize(
-    "text", ["", "you/fork", "git@github.com:you/fork", "https://github.com/you", "https://example.org/you/fork"]
-)
-def test_other_addresses_are_refused_with_the_remedy(text: str) -> None:
-    with pytest.raises(ValueError, match=r"make address URL=https://github\.com/you/fork"):
-        checked_address(text)
-    script = BOOK / "_ext" / "address.py"
-    done = subprocess.run([sys.executable, script, text], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
 
 
 # ----------------------------------------------------------------------------------------------------- imports

@@ -23,10 +23,10 @@ def exercises(notebook: nbformat.NotebookNode) -> dict[str, dict[str, str]]:
     number = None
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            # One cell holds an exercise's hints and solution, then the next one's heading.
-            if number and (solution := SOLUTION.search(cell.source)):
+            if number and (hints := HINT.findall(cell.source)):
+                found[number]["hints"] = str(len(hints))
+            if number and (solution := SOLUTION.fullmatch(cell.source)):
                 found[number]["solution"] = solution[1]
-                found[number]["hints"] = str(len(HINT.findall(cell.source)))
             if headings := HEADING.findall(cell.source):
                 number = headings[-1]
                 found[number] = {"text": cell.source.rpartition(f"### Exercise {number}")[2]}
@@ -95,6 +95,16 @@ def test_solution_is_right(path: Path, number: str, monkeypatch: pytest.MonkeyPa
     for folder in [value for value in names.values() if isinstance(value, TemporaryDirectory)]:
         folder.cleanup()  # a chapter leaves this to the end of Python
     assert verdict.right, verdict
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_each_solution_is_a_cell_of_its_own_with_a_tag(path: Path) -> None:
+    """So that a teacher, or `make student`, can take the solutions out and leave all else."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        tagged = "solution" in cell.metadata.get("tags", [])
+        assert tagged == ('class="solution"' in cell.source), cell.source[:80]
+        assert not tagged or cell.source.count("<details") == cell.source.count("</details>") == 1, cell.source[:80]
+        assert not tagged or SOLUTION.fullmatch(cell.source), cell.source[:80]
 
 
 @pytest.mark.parametrize(("path", "number"), CASES)

@@ -50,7 +50,6 @@ def words_of_chapter(path: Path) -> Iterator[str]:
             yield cell.source
         else:
             shown = cell.metadata.get("mystnb", {})
-            yield shown.get("figure", {}).get("caption", "")
             yield shown.get("image", {}).get("alt", "")
             yield words_of_python(cell.source)
 

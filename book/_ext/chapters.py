@@ -10,6 +10,8 @@ import nbformat
 from nbformat import NotebookNode
 from sphinx.environment import BuildEnvironment
 
+from notebook_source import for_the_book
+
 TITLE = re.compile(r"^# (?P<number>\d+)\. (?P<name>.+)$", re.MULTILINE)
 
 
@@ -37,8 +39,8 @@ class Chapter:
 
 
 def read_chapter(path: Path, docname: str) -> Chapter | None:
-    """The chapter in a notebook; None where its title carries no number."""
-    notebook = nbformat.read(path, as_version=4)
+    """The chapter in a notebook, as the book has it; None where its title carries no number."""
+    notebook = for_the_book(nbformat.read(path, as_version=4))
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and (title := TITLE.search(cell.source)):
             return Chapter(docname, int(title["number"]), title["name"].strip(), notebook)

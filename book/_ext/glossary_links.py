@@ -17,6 +17,7 @@ SKIPPED_AROUND = (nodes.figure, nodes.table, nodes.footnote, nodes.block_quote)
 SKIPPED_WITHIN = (nodes.literal, nodes.reference, nodes.math, nodes.raw, addnodes.pending_xref)
 ORDINARY = (
     "absolute value",
+    "another value",
     "building block",
     "default value",
     "half the width",
@@ -25,11 +26,18 @@ ORDINARY = (
     "in your head",
     "initial value",
     "key idea",
+    "know the key",
     "linear head",
+    "no values",
+    "of its width",
     "other value",
+    "such maps",
     "width likewise",
+    "width of the processor",
     "width, height",
 )
+# Everyday words that are terms in one context only: a number is raised to a power, and a power cut ends a run.
+ONLY_IN = {"power": re.compile(r"power\s+of\s+(?:an?|the|this|our)\s+(?:test|experiment|comparison)", re.IGNORECASE)}
 ENTRY = re.compile(r"^(?! |```)(\S.*)$", re.MULTILINE)
 
 
@@ -63,6 +71,9 @@ class Matcher:
         found = []
         for match in self.pattern.finditer(text):
             term = self.term_of[" ".join(match[0].lower().split())]
+            alone = match[0] == text.strip()  # in italics: the place where the term is introduced
+            if term in ONLY_IN and not alone and not ONLY_IN[term].match(text, match.start()):
+                continue
             if term is not None and term not in seen:
                 seen.add(term)
                 found.append((match.start(), match.end(), term))
