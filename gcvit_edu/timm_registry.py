@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from timm.layers import is_scriptable
 from timm.models import (
     build_model_with_cfg,
     generate_default_cfgs,
@@ -126,6 +127,10 @@ def build(
         ValueError: for no weights, weights that do not fit, or an option that GC ViT does not have.
         ConnectionError: if a download fails.
     """
+    if is_scriptable():
+        raise ValueError(
+            "scriptable=True: a GC ViT cannot be scripted; leave it out, and use torch.export, or torch.jit.trace"
+        )
     entry = f"gcvit_edu_{name}"
     options = {key: value for key, value in options.items() if value is not None}
     if options.get("feature_cls", "getter") != "getter":

@@ -154,6 +154,8 @@ def weights_in(checkpoint: object, name: str, *, use_ema: bool = True) -> dict[s
         return convert_state_dict(state_dict)
     averages = [where for where in found if is_average(where, checkpoint)]
     others = [where for where in found if where not in averages]
+    if len({tuple(map(id, found[where][0].values())) for where in averages}) == 1:
+        averages = averages[:1]  # the very same tensors under two names, as this project's runs write them
     wanted = averages if use_ema and averages else others
     if use_ema and not averages and (unnamed := unnamed_average(checkpoint)):
         raise ValueError(

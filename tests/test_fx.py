@@ -74,3 +74,8 @@ def test_scripting_is_refused_in_words() -> None:
         torch.jit.script(small_model())
     with pytest.raises(ValueError, match="cannot be scripted"):
         torch.jit.script(torch.nn.Sequential(small_model()))
+
+
+def test_timm_is_told_when_it_asks_for_a_network_to_script() -> None:
+    with pytest.raises(ValueError, match=r"scriptable=True.*torch\.export"):
+        timm.create_model("gcvit_edu_nano", scriptable=True)

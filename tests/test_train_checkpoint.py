@@ -61,7 +61,7 @@ def names(folder: Path) -> list[str]:
 def test_a_checkpoint_holds_everything(tmp_path: Path) -> None:
     save_run(trained(), tmp_path, CONFIG, IDENTITY, CPU)
     state, new = load(tmp_path / "step_00000014.pt"), {"identity", "device", "versions"}
-    assert set(state) == {"model", "average", "optimizer", "progress", "sampler", "random", "config", *new}
+    assert set(state) == {"model", "average", "model_ema", "optimizer", "progress", "sampler", "random", "config", *new}
     assert state["sampler"] == {"samples": 208, "epoch": 1, "batch": 1}
     assert [group["name"] for group in state["optimizer"]["param_groups"]] == ["decay", "no_decay"]
     assert state["config"]["lr"] == CONFIG.lr

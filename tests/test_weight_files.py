@@ -8,6 +8,7 @@ import pytest
 import torch
 from _support import small_model
 from safetensors.torch import save_file
+from timm.models import load_state_dict
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -32,7 +33,8 @@ BOTH: dict[str, dict[str, object]] = {
     "timm": {"epoch": 3, "arch": "gcvit", "state_dict": RAW, "state_dict_ema": AVERAGE},
     "timm, distributed": {"state_dict": under("module.", RAW), "state_dict_ema": under("module.", AVERAGE)},
     "DeiT": {"model": RAW, "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}}, "model_ema": AVERAGE},
-    "ours": {"model": RAW, "average": AVERAGE, "progress": {"step": 3}},
+    "ours": {"model": RAW, "average": AVERAGE, "model_ema": AVERAGE, "progress": {"step": 3}},
+    "ours, older": {"model": RAW, "average": AVERAGE, "progress": {"step": 3}},
     "a class": {"model": RAW, "ModelEMA": AVERAGE},
     "BasicSR": {"params": RAW, "params_ema": AVERAGE},
     "RT-DETR": {"model": RAW, "ema": {"module": AVERAGE, "updates": 7}},
@@ -100,11 +102,13 @@ def test_a_checkpoint_of_a_run_of_ours(tmp_path: Path, capsys: pytest.CaptureFix
     model(torch.randn(2, 3, 64, 64)).sum().backward()
     optimizer.step()
     average = AVERAGE
-    state = {"model": model.state_dict(), "average": average, "optimizer": optimizer.state_dict()}
+    state = {"model": model.state_dict(), "average": average, "model_ema": average}
+    state["optimizer"] = optimizer.state_dict()
     path = save(tmp_path, 7, state | {"random": [random_state()], "config": {"classes": ["a", "b"]}}, best=True)
     assert equal(read_weights(path), AVERAGE)
+    assert equal(load_state_dict(str(path)), AVERAGE)  # timm's own loader
     assert "step_00000007.pt holds model and the average" in capsys.readouterr().out
-    save(tmp_path, 8, state | {"average": None}, best=True)
+    save(tmp_path, 8, state | {"average": None, "model_ema": None}, best=True)
     assert equal(read_weights(tmp_path / "best.pt"), model.state_dict())
     with pytest.raises(ValueError, match=r"without model.safetensors or pytorch_model.bin.*best.pt, step_00000007.pt"):
         read_weights(tmp_path)
@@ -114,7 +118,7 @@ def test_a_checkpoint_of_a_run_of_ours(tmp_path: Path, capsys: pytest.CaptureFix
     ("checkpoint", "options", "said"),
     [
         ({"student": RAW, "teacher": RAW}, {}, "2 sets of weights, of student, teacher; save the one"),
-        ({"model": RAW, "ema": AVERAGE, "ema2": AVERAGE}, {}, "2 sets of weights, of model, ema, ema2"),
+        ({"model": RAW, "ema": AVERAGE, "ema2": RAW}, {}, "2 sets of weights, of model, ema, ema2"),
         ({"ema": AVERAGE}, {"use_ema": False}, "0 sets of weights that are no average, of ema"),
         ({"model": RAW, "ema": {"shadow_params": [*RAW.values()]}}, {}, "ema.shadow_params.*use_ema=False takes"),
         ({"model": {**RAW, "x": 1}}, {}, "x should be tensors"),

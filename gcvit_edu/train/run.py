@@ -100,9 +100,11 @@ def _state_of(run: Run, config: TrainConfig, identity: RunIdentity, everyone: li
     """What a checkpoint holds."""
     samples = identity.training.pictures
     per_epoch = samples // config.batch_size
+    average = None if run.average is None else run.average.state_dict()
     return {
         "model": run.model.state_dict(),
-        "average": None if run.average is None else run.average.state_dict(),
+        "average": average,
+        "model_ema": average,  # timm's loader looks there, or it would take the weights of the last step
         "optimizer": run.optimizer.state_dict(),
         "progress": {
             "step": run.step,
