@@ -6,6 +6,7 @@ import pickle
 import re
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -128,6 +129,18 @@ def start_worker(worker: int) -> None:
     assert get_worker_info() is not None
     torch.set_num_threads(1)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Leave when the training process is gone, killed say.
+
+    PyTorch's workers look for the process that forked them. Under forkserver that is another one, which lives on.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def collate(samples: list[Any]) -> Any:
