@@ -185,6 +185,7 @@ TRAINING = (
         "test_train_workers.py",
         ("limit-of-open-files", "limit < taken + need", "False"),
         ("room-in-shared-memory", "if free < need:", "if False:"),
+        ("orphans-of-a-killed-run", "    parent.join()\n    os._exit(1)", "    parent.join()"),
         ("labels-of-a-batch", "part.share_memory_()", "pass"),
         ("error-of-a-worker", "lines[-1] if passed_on else lines[0]", "lines[0]"),
         ("warning-beside-the-error", '"ignore", "Got pickle error"', '"ignore", "Nothing"'),

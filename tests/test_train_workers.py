@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from _recipe_stripes import CONFIG, Stripes
-from _train import PATIENCE, RECIPE, command, longer_recipe
+from _train import PATIENCE, RECIPE, command, longer_recipe, signal_at
 from test_train_preflight import lines_of
 from torch.utils.data import DataLoader
 
@@ -186,6 +186,35 @@ def test_workers_end_whatever_the_error(tmp_path: Path) -> None:
     assert "shapes cannot be multiplied" in said.splitlines()[-1]
     assert "Alarm clock" not in said
     assert seconds < workers.GRACE
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc, as Linux has")
+def test_workers_end_with_a_training_process_that_is_killed(tmp_path: Path) -> None:
+    """Under forkserver, too, the method of the processes that these tests start."""
+    recipe = longer_recipe(
+        tmp_path,
+        f"""
+        import os
+        from pathlib import Path
+
+        class Named(Stripes):
+            def __getitem__(self, index):
+                (Path({str(tmp_path)!r}) / f"pid_{{os.getpid()}}").touch()
+                return super().__getitem__(index)
+
+        def make_data(config):
+            return Named(208, 32, 0), Stripes(61, 32, 1)
+        """,
+    )
+    settings = ["epochs=200", "workers=2"]
+    signal_at(3, tmp_path / "out", command(tmp_path / "out", settings, recipe=recipe), tmp_path / "printed")
+    alive = [Path("/proc") / name.name.removeprefix("pid_") / "cmdline" for name in tmp_path.glob("pid_*")]
+    assert alive
+    end = time.monotonic() + 20
+    while alive and time.monotonic() < end:
+        alive = [path for path in alive if path.exists() and path.read_bytes()]  # a zombie's is empty
+        time.sleep(0.05)
+    assert alive == []
 
 
 def test_what_a_worker_sends_is_in_shared_memory_already(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import pickle
 import re
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -15,8 +16,6 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, default_collate, default_convert, get_worker_info
-
-from gcvit_edu.train.stopping import end_with_parent
 
 GRACE = 30  # seconds between the two signals of a job queue, "leave" and "now", in most of them
 PREFETCHED = 2  # batches that each worker has ready, as PyTorch's loader has it
@@ -131,7 +130,18 @@ def start_worker(worker: int) -> None:
     torch.set_num_threads(1)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes, too
-    end_with_parent(signal.SIGKILL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Leave when the training process is gone, killed say.
+
+    PyTorch's workers look for the process that forked them. Under forkserver that is another one, which lives on.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def collate(samples: list[Any]) -> Any:
