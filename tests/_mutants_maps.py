@@ -79,7 +79,7 @@ OF_MAPS = (
     ),
     (
         "gcvit_edu/maps/entry.py",
-        "test_maps.py::test_without_a_block_it_is_the_last_global_one",
+        "test_maps_ablations.py::test_which_blocks_are_global_is_asked_of_the_blocks",
         ("last-global-block", "return are_global[-1]", "return are_global[0]"),
     ),
     (

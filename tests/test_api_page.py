@@ -18,7 +18,7 @@ from chapters import Chapter, read_chapter
 
 PAGE = (BOOK / "api.md").read_text(encoding="utf-8")
 # What other modules of the package use, and readers do not.
-INTERNAL = {"console", "explore", "inputs", "timm_contract", "timm_registry"}  # explore is the command
+INTERNAL = {"console", "explore", "inputs", "timm_contract", "timm_registry", "timm_tracing"}  # explore is the command
 # What a chapter imports to show how the package works inside; the chapter explains it.
 SHOWN = {"check_image", "TimmContract", "random_state", "begin", "validation_batches", "main"}
 WINDOWS = """def window_partition(x, window):
