@@ -67,8 +67,11 @@ def test_both_loaders_load_the_same_pictures_and_are_timed(
     assert main(["--pictures", "64", "--size", "32", "--rounds", "1"]).ratio > 0
     assert "ours" in capsys.readouterr().out
     with pytest.raises(SystemExit):
-        main(["--root", str(tmp_path)])
+        main(["--data", str(tmp_path)])
     assert "fewer than 64 pictures" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--root", "here"])
+    assert "write --data here" in capsys.readouterr().err
     assert LoaderSpeed(ours=3.0, timm=2.0).ratio == 1.5
 
 

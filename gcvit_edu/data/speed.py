@@ -123,15 +123,18 @@ _MAKERS: dict[str, Callable[[Path, int, tuple[float, float], int], Batches]] = {
 def main(arguments: Sequence[str] | None = None) -> LoaderSpeed:
     """Measure what the command line asks for, print it, and return it."""
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.data.speed", description=__doc__)
-    parser.add_argument("--root", type=Path, help="folders of JPEG files; left out, the photographs are cut into some")
+    parser.add_argument("--data", type=Path, help="folders of JPEG files; left out, the photographs are cut into some")
+    parser.add_argument("--root", help=argparse.SUPPRESS)  # what it was called before
     parser.add_argument("--size", type=int, default=224, metavar="PIXELS", help="side of the training pictures (224)")
-    parser.add_argument("--pictures", type=int, default=512, metavar="N", help="how many to cut without --root (512)")
+    parser.add_argument("--pictures", type=int, default=512, metavar="N", help="how many to cut without --data (512)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     options = parser.parse_args(arguments)
+    if options.root is not None:
+        parser.error(f"--root is now called --data; write --data {options.root}")
     with tempfile.TemporaryDirectory() as folder:
-        root = options.root or Path(folder)
+        root = options.data or Path(folder)
         try:
-            if options.root is None:
+            if options.data is None:
                 cut_photos(root, [f"class{number}" for number in range(8)], -(-options.pictures // 8))
             found = compare_loaders(root, size=options.size, rounds=options.rounds)
         except ValueError as error:
