@@ -48,6 +48,9 @@ def _checkpoint_metadata(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         config, identity = checkpoint["config"], checkpoint.get("identity") or {}
-        return {**{name: config[name] for name in ("model", "image_size", "num_classes")}, **identity}
+        found = {name: config[name] for name in ("model", "image_size", "num_classes")}
+        classes = identity.get("classes")
+        ours = [type(value) for value in found.values()] == [str, int, int] and isinstance(classes, list | None)
+        return {**found, "classes": classes} if ours else {}  # another program's keys of the same names
     except Exception:  # other people's files can hold and raise nearly anything; reading the weights says what is wrong
         return {}

@@ -38,10 +38,17 @@ def windows_of(x: Tensor, w: int) -> Iterator[tuple[Cell, list[Cell]]]:
 
 
 def queries_of(attn: nn.Module, x: Tensor, query: Tensor | None, corner: Cell, real: list[Cell]) -> dict[Cell, Tensor]:
-    """{cell: (h, d)}: all cells of the global query, or the real tokens of a window."""
+    """{cell: (h, d)}: the cells of the global query, pooled to a window's real part, or the window's real tokens."""
     w = attn.window
     if query is not None:
-        return {(i, j): query[:, i * w + j] for i in range(w) for j in range(w)}
+        rows, columns = (1 + max(cell[axis] for cell in real) for axis in (0, 1))
+        asked = {}
+        for i, j in real:
+            ys = range(i * w // rows, -(-(i + 1) * w // rows))
+            xs = range(j * w // columns, -(-(j + 1) * w // columns))
+            pooled = [query[:, y * w + x] for y in ys for x in xs]
+            asked[i, j] = sum(pooled) / len(pooled)
+        return asked
     return {(i, j): projected(attn.qkv, x[corner[0] + i, corner[1] + j], attn, 0) for i, j in real}
 
 
@@ -85,7 +92,7 @@ def loop_windows(attn: nn.Module, x: Tensor, query: Tensor | None, head: int) ->
 
 @torch.no_grad()
 def loop_unwindowed(attn: nn.Module, x: Tensor, query: Tensor | None, head: int, bias: bool = True) -> Tensor:
-    """One softmax over the map for each query; a global block asks once, a local one from every window."""
+    """One softmax over the map for each query; each window asks."""
     keys = []
     for corner, real in windows_of(x, attn.window):
         for i, j in real:
@@ -102,8 +109,6 @@ def loop_unwindowed(attn: nn.Module, x: Tensor, query: Tensor | None, head: int,
             for (place, _, _), weight in zip(keys, torch.softmax(torch.stack(logits), 0), strict=True):
                 total[place] += weight
             asked += 1
-        if query is not None:
-            break
     return total / asked
 
 

@@ -22,7 +22,7 @@ OF_MAPS = (
     (
         "gcvit_edu/maps/columns.py",
         "test_maps_loops.py::test_column_mean_equals_loops",
-        ("rows-for-columns", "means = weights.mean(2)", "means = weights.mean(3)"),
+        ("rows-for-columns", ".sum(2) / real.sum(-1)", ".sum(3) / real.sum(-1)"),
     ),
     (
         "gcvit_edu/maps/columns.py",
@@ -46,6 +46,7 @@ OF_MAPS = (
         ("bias-that-is-asked-for", "questions.bias if bias else None", "questions.bias"),
         ("bias-of-real-queries", "added[:, real[place]]", "added[:, : queries.shape[2]]"),
         ("queries-that-asked", "asking += queries.shape[2]", "asking += 1"),
+        ("query-of-short-windows", "if any(side % attn.window for side in map_size):", "if False:"),
     ),
     (
         "gcvit_edu/maps/flow.py",

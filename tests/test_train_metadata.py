@@ -83,6 +83,23 @@ def test_files_of_others_say_what_they_can(tmp_path: Path) -> None:
     assert weights_metadata(tmp_path / "damaged.safetensors") == weights_metadata("emoji_nano") == {}
 
 
+@pytest.mark.parametrize(
+    "checkpoint",
+    [
+        {"config": {"model": "gcvit", "image_size": [224, 224], "num_classes": 10}},
+        {"config": {"model": {"depth": 4}, "image_size": 224, "num_classes": 10}},
+        {"config": {"model": "nano", "image_size": 64, "num_classes": "ten"}},
+        {"config": {"model": "nano", "image_size": 64, "num_classes": 2}, "identity": {"classes": "ab"}},
+    ],
+    ids=str,
+)
+def test_checkpoints_of_others_with_keys_of_the_same_names_say_nothing(
+    checkpoint: dict[str, object], tmp_path: Path
+) -> None:
+    torch.save(checkpoint, tmp_path / "theirs.pt")
+    assert weights_metadata(tmp_path / "theirs.pt") == {}
+
+
 def test_equal_weights_are_equal_files_in_every_process(tmp_path: Path) -> None:
     """The library alone writes metadata in another order each time."""
     source = """

@@ -66,6 +66,7 @@ def test_errors_are_translated(message: str, remedy: str) -> None:
     [
         RuntimeError(CAUGHT.format("RuntimeError", "RuntimeError", "mat1 and mat2 shapes cannot be multiplied")),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB."),
+        RuntimeError("out of resource: shared memory, Required: 262144, Hardware limit: 101376."),  # a GPU's
         OSError(errno.ENOSPC, "No space left on device", "runs/a/best.pt"),
         BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
         RuntimeError(),

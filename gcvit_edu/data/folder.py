@@ -138,11 +138,11 @@ class Folder:
         if not 0 < share < 1:
             raise ValueError(f"share={share} must be above 0 and below 1, such as 0.2 for one picture in five")
         second: set[tuple[Path, int]] = set()
-        for label, name in enumerate(self.classes):
-            own = sorted(
-                (file for file in self.files if file[1] == label),
-                key=lambda file: hashlib.sha256(os.fsencode(file[0].name)).digest(),
-            )
+        by_class: list[list[tuple[Path, int]]] = [[] for _ in self.classes]
+        for file in self.files:
+            by_class[file[1]].append(file)
+        for name, files in zip(self.classes, by_class, strict=True):
+            own = sorted(files, key=lambda file: hashlib.sha256(os.fsencode(file[0].name)).digest())
             if len(own) == 1:
                 raise ValueError(f"the class {name} has one picture ({own[0][0]}), which cannot be parted; add another")
             second |= set(own[: min(len(own) - 1, max(1, round(share * len(own))))])

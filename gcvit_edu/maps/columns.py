@@ -16,7 +16,7 @@ def column_mean(record: AttentionRecord, head: int | None = None) -> Tensor:
     What it does not mean: that the token matters for the class. Values, the MLPs and the later blocks are left out,
     and by then a token holds much of its surroundings. It does not say who asks: but for the bias, it is the same
     when the cells of the query change places. The relative position bias is in it, which says the same for every
-    image. In a padded window a few cells answer for padding; they are cells of the image and count, too.
+    image. Where the window is padded, the query is pooled to the window's real part, and only its cells count.
 
     Args:
         record: of a global block, from capture_attention.
@@ -56,11 +56,9 @@ def window_means(record: AttentionRecord, head: int | None = None) -> Tensor:
         ValueError: for a head that is not there.
     """
     weights = of_head(record.weights, head)  # (B, N, T, T)
-    if record.is_global:
-        means = weights.mean(2)
-    else:  # what padding asks, nobody hears
-        real = real_tokens(record.window, record.map_size, weights.device).to(weights.dtype)
-        means = (weights * real[None, :, :, None]).sum(2) / real.sum(-1)[None, :, None]
+    # The answers to what padding asks are cut off.
+    real = real_tokens(record.window, record.map_size, weights.device).to(weights.dtype)
+    means = (weights * real[None, :, :, None]).sum(2) / real.sum(-1)[None, :, None]
     return windows_to_map(means, record.window, record.map_size, record.shift)
 
 

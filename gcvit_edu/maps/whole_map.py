@@ -10,7 +10,7 @@ from gcvit_edu.capture import shift_of
 from gcvit_edu.maps.columns import of_head
 from gcvit_edu.maps.layout import real_tokens, windows_to_map
 from gcvit_edu.model import GCViT
-from gcvit_edu.windows import pad_to_windows, window_partition
+from gcvit_edu.windows import pad_to_windows, queries_for_windows, window_partition
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Questions:
     """What a block asks, and of what, before any softmax.
 
     Attributes:
-        queries: (B, M, h, T, d); M = 1 for a global block, whose cells ask every window, else one set per window.
+        queries: (B, M, h, T, d); one set per window, or M = 1 for a global block on a map that is not padded,
+            where all windows ask the same.
         keys: (B, N, h, T, d).
         bias: (h, T, T), the relative position bias within a window.
         window: side of the window, T = window**2. Windows and tokens run row by row.
@@ -62,6 +63,8 @@ def questions_of(model: GCViT, image: Tensor, stage: int, block: int) -> Questio
     if chosen.use_global:
         keys, _ = rearrange(attn.kv(tokens), "(b n) t (two h d) -> two b n h t d", two=2, **sizes)
         queries = query[0][:, None]
+        if any(side % attn.window for side in map_size):
+            queries = queries_for_windows(query[0], attn.window, *map_size).unflatten(0, (len(x), -1))
     else:
         queries, keys, _ = rearrange(attn.qkv(tokens), "(b n) t (three h d) -> three b n h t d", three=3, **sizes)
     return Questions(queries, keys, attn.bias(), attn.window, map_size, chosen.use_global, shift)
@@ -87,8 +90,9 @@ def unwindowed(questions: Questions, head: int | None = None, *, bias: bool = Tr
     """(B, H, W): what a block would look at if its softmax ran over the whole map. It sums to one.
 
     The queries meet the keys of all windows, one softmax goes over all of them, and the mean is taken over the
-    queries: the cells of the global query, or all tokens of the map in a local block. Where one window covers the
-    map this is what the network does, and equals column_mean.
+    queries: the cells of the global query, or all tokens of the map in a local block. On a padded map, each window
+    asks with its own cells of the global query, as in the network. Where one window covers the map this is what the
+    network does, and equals column_mean.
 
     The relative position bias knows places within one window only. It is added in every window as if the query stood
     there, at its own place. For a global block that is what the network computes in each window; for a local block it
@@ -114,10 +118,8 @@ def unwindowed(questions: Questions, head: int | None = None, *, bias: bool = Tr
     total = torch.zeros_like(questions.keys[..., 0])  # (B, N, h, T)
     asking = 0
     for place in range(questions.queries.shape[1]):  # one window's queries at a time: all at once take much memory
-        queries, some_bias = questions.queries[:, place], added
-        if not questions.is_global:  # what padding asks, nobody hears
-            queries = queries[:, :, real[place]]
-            some_bias = None if added is None else added[:, real[place]]
+        queries = questions.queries[:, place][:, :, real[place]]  # the answers to what padding asks are cut off
+        some_bias = None if added is None else added[:, real[place]]
         total += rearrange(unwindowed_weights(queries, questions.keys, some_bias, real).sum(2), "b h n k -> b n h k")
         asking += queries.shape[2]
     return windows_to_map(of_head(total, head) / asking, questions.window, questions.map_size, questions.shift)

@@ -86,7 +86,8 @@ def _check_same_names(training: Samples, validation: Samples) -> None:
     names = {which: list(attribute_of(samples, "classes")) for which, samples in sets.items()}
     problems, remedies = [], []
     for which, other in (("validation", "training"), ("training", "validation")):
-        missing = [name for name in names[other] if name not in set(names[which])]
+        there = set(names[which])
+        missing = [name for name in names[other] if name not in there]
         if missing:
             shown = ", ".join(map(repr, missing[:3])) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
             problems.append(f"the {which} set lacks {shown}, which the {other} set has")

@@ -30,7 +30,7 @@ class WorkersFailed(OSError):
 # What stands in errors of PyTorch's loader and of Python's processes -> what it means, and what to do.
 _MEANINGS = {
     r"Too many open files|items of ancdata": "too many files are open; raise `ulimit -n`, or lower workers={workers}",
-    r"Bus error|shared memory|</torch_.*No space left|cannot start: .*Errno 28": (
+    r"Bus error|out of shared memory|shared memory\(shm\)|</torch_.*No space left|cannot start: .*Errno 28": (
         "there is no room left in shared memory, /dev/shm; give a container more (docker run --shm-size 8g, or "
         "--ipc=host), lower workers={workers}, or set workers=0"
     ),
