@@ -189,6 +189,21 @@ def test_classes_one_level_deeper_are_found(tmp_path: Path) -> None:
         train_and_val(tmp_path / "parts")
     with pytest.raises(ValueError, match=r"cats has no folders; .* name the folder .* such as \S*PICTURES"):
         Folder(tmp_path / "PICTURES" / "cats")
+    classes_in(tmp_path / "deep" / "animals")
+    classes_in(tmp_path / "deep" / "plants")
+    with pytest.raises(ValueError, match=r"name the folder that has the classes, such as \S*deep/animals$"):
+        Folder(tmp_path / "deep")
+
+
+@pytest.mark.parametrize("inside", ["images", "train val"])
+def test_a_folder_inside_each_class_is_no_folder_of_classes(tmp_path: Path, inside: str) -> None:
+    """As Tiny ImageNet has them: whoever named the class would train one class, called images."""
+    for name in ("cats", "dogs"):
+        classes_in(tmp_path / name, inside)
+    with pytest.raises(
+        ValueError, match=r"cats has no pictures itself, and \d pictures in folders inside it; move them up$"
+    ):
+        Folder(tmp_path)
 
 
 def test_classes_where_parts_are_asked_for(tmp_path: Path) -> None:

@@ -356,6 +356,17 @@ def test_classes_must_be_the_same_in_training_and_validation(tmp_path: Path) -> 
         check_samples(training, Subset(training, []), config)
 
 
+def test_one_class_is_refused(tmp_path: Path) -> None:
+    """With pictures one folder deeper, say: every answer would be right, 100 % after the first epoch."""
+    (tmp_path / "deeper").mkdir()
+    picture().save(tmp_path / "deeper" / "1.png")
+    pictures = Folder(tmp_path)
+    with pytest.raises(ValueError, match=rf"one class only, 'deeper', .*a folder of its own in {tmp_path}"):
+        check_samples(pictures, pictures, replace(CONFIG, num_classes=1))
+    with pytest.raises(ValueError, match="one class only, so that"):
+        check_samples([], [], replace(CONFIG, num_classes=1))
+
+
 def test_a_wrapped_set_hears_of_a_new_epoch() -> None:
     training, found = Stripes(16, 32, seed=5), []
     for epoch in (0, 1):

@@ -90,6 +90,8 @@ def test_files_need_their_variant_named(tmp_path: Path) -> None:
     names = "emoji_nano, scenes_nano, xxtiny"
     with pytest.raises(ValueError, match=rf"own.safetensors' is none of the names {names}.* such as model=n"):
         variant_of(file)
+    with pytest.raises(ValueError, match=rf"gone.pt' is none of the names {names}.* there is no such file; correct"):
+        variant_of(tmp_path / "gone.pt")
     assert (variant_of("emoji_nano"), variant_of("tiny")) == ("nano", "tiny")
 
 

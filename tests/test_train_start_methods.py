@@ -102,7 +102,5 @@ def test_scenes_are_drawn_in_other_processes(method: str, tmp_path: Path) -> Non
     """Training and validation sets of the shipped recipe give the same with two workers as with none."""
     script = tmp_path / "script.py"
     script.write_text(SCENES)
-    run = subprocess.run(
-        [sys.executable, str(script), method], env=environment(tmp_path), check=False, timeout=PATIENCE
-    )
+    run = [sys.executable, str(script), method]
     assert subprocess.run(run, env=environment(tmp_path), check=False, timeout=PATIENCE).returncode == 0

@@ -264,9 +264,13 @@ def _where_unzipped(root: Path) -> Path | None:
 def _without_pictures(root: Path, folder: Path, content: _Content, below: int) -> str:
     """What is wrong with a class folder that has no pictures, and what to do."""
     if below:
+        # A folder of one folder would give one class, and parts such as train/ are no classes.
+        parts = {word for words in PARTS.values() for word in words}
+        alone = len(content.folders) < 2 or parts & {name.lower() for name in content.folders}
+        classes = _where_unzipped(root) or (None if alone else folder)
         return (
             f"the class folder {folder} has no pictures itself, and {counted(below, 'picture')} in folders inside it; "
-            f"move them up, or name the folder that has the classes, such as {_where_unzipped(root) or folder}"
+            f"move them up{f', or name the folder that has the classes, such as {classes}' if classes else ''}"
         )
     there = f"; it has files of other kinds: {_kinds(content.others)}"
     return (

@@ -15,7 +15,7 @@ def variant_of(weights: str | Path) -> str:
     """The variant that weights belong to, by their name or by what a training of ours wrote into the file.
 
     Raises:
-        ValueError: for a file that does not say.
+        ValueError: for a file that does not say, or is not there.
     """
     if weights in shipped_weights():
         return shipped_weights()[str(weights)]["variant"]
@@ -23,10 +23,11 @@ def variant_of(weights: str | Path) -> str:
         return str(weights)
     if variant := weights_metadata(weights).get("model"):
         return variant
-    raise ValueError(
-        f"weights={str(weights)!r} is none of the names {', '.join((*shipped_weights(), *TIMM_VARIANTS))}; "
-        "if it is a file, say which variant its weights are of, such as model=nano, as the file itself does not"
-    )
+    remedy = "there is no such file; correct the name or the path"
+    if Path(weights).is_file():
+        remedy = "say which variant the file's weights are of, such as model=nano, as the file itself does not"
+    names = ", ".join((*shipped_weights(), *TIMM_VARIANTS))
+    raise ValueError(f"weights={str(weights)!r} is none of the names {names}; {remedy}")
 
 
 def image_size_of(weights: str | Path, variant: str) -> int:

@@ -59,7 +59,8 @@ def check_samples(training: Samples, validation: Samples, config: TrainConfig) -
     """Refuse data sets that a run could not use, before it begins.
 
     Raises:
-        ValueError: for a wrong number of classes, classes that differ between the two sets, and no picture to validate.
+        ValueError: for a wrong number of classes, or one only; for classes that differ between the two sets; and for no
+            picture to validate.
     """
     ours, theirs = (attribute_of(samples, "classes") for samples in (training, validation))
     if ours is not None and theirs is not None:
@@ -72,6 +73,12 @@ def check_samples(training: Samples, validation: Samples, config: TrainConfig) -
                 )
     check_classes(training, config, "training")
     check_classes(validation, config, "validation")
+    if config.num_classes == 1:
+        only, root = "" if ours is None else f", {ours[0]!r}", _root_of(training)
+        raise ValueError(
+            f"there is one class only{only}, so that every answer would be right, and nothing would be learned; give "
+            f"each class a folder of its own{f' in {root}' if root else ''}"
+        )
     if not len(validation):
         raise ValueError("the validation set is empty; a run needs at least one picture to validate")
 
