@@ -18,7 +18,8 @@ def check_image(image: Tensor, config: GCViTConfig) -> None:
     Raises:
         ValueError: for a wrong number of dimensions or channels, a size below 32 pixels, a size that is not known (in
             export with dynamic height or width), integers, infinite values, or values like those of an image from 0 to
-            255, or to 65535; and for torch.fx's tracer, unless it takes this function as one step.
+            255, or to 65535; for torch.fx's tracer, unless it takes this function as one step; and for maps that are
+            no whole windows in torch.onnx.export(dynamo=False).
     """
     if isinstance(image, fx.Proxy):
         raise ValueError(
@@ -26,6 +27,8 @@ def check_image(image: Tensor, config: GCViTConfig) -> None:
             "model.forward_intermediates, or create_feature_extractor and get_graph_node_names of timm.layers "
             "(torchvision's leave the model in training mode here: call model.eval())"
         )
+    if not isinstance(image, Tensor):
+        raise ValueError(f"a {type(image).__name__} is no batch of images; give a tensor (B, channels, height, width)")
     shape = tuple(image.shape)
     if image.ndim != 4 or shape[1] != config.in_chans:
         raise ValueError(
@@ -36,10 +39,12 @@ def check_image(image: Tensor, config: GCViTConfig) -> None:
         raise ValueError(
             f"an image of {shape[2]}x{shape[3]} pixels is too small; enlarge both sides to {MIN_IMAGE_SIZE} or more"
         )
+    if torch.jit.is_tracing() and torch.onnx.is_in_onnx_export():
+        _refuse_padding_in_old_onnx(int(shape[2]), int(shape[3]), config)
     if not image.is_floating_point():
         raise ValueError(
-            f"an image of type {image.dtype} is not normalised; divide by 255, subtract the mean and "
-            "divide by the standard deviation"
+            f"an image of type {image.dtype} is not normalised; divide by 255 (one of 16 bits by "
+            f"{LARGEST_OF_16_BITS}), subtract the mean and divide by the standard deviation"
         )
     if config.in_chans == 3 and not _largest(image) <= LARGEST_NORMAL:  # also where it is NaN
         _check_large_values(image.detach())
@@ -83,4 +88,14 @@ def _refuse_unknown_sizes(height: int, width: int) -> None:
         raise ValueError(
             "a program for any height and width cannot be exported, since the sizes decide how maps are cut into "
             "windows; export one for each size, with dynamic_shapes for the batch only"
+        )
+
+
+def _refuse_padding_in_old_onnx(height: int, width: int, config: GCViTConfig) -> None:
+    """Refuse what the old exporter has no words for: it cannot pool a map to the cells that a thin window asks with."""
+    maps = zip(config.strides, config.window_sizes, strict=True)
+    if any(-(-side // stride) % window for stride, window in maps for side in (height, width)):
+        raise ValueError(
+            f"the maps of {height}x{width} pixels are no whole windows, which torch.onnx.export(dynamo=False) cannot "
+            f"write; leave dynamo=False out, or take sides that are multiples of {config.image_size}"
         )

@@ -33,6 +33,7 @@ from gcvit_edu.weights import (
     weights_in,
 )
 
+_OF_SHIPPED = ("tag", "label_names", "label_descriptions", "license", "description")  # not true of other weights
 default_cfgs = {}  # timm looks for this name in the module of an entry
 
 
@@ -144,7 +145,7 @@ def build(
         pretrained_cfg = pretrained
     given = dict(pretrained_cfg_overlay or {})
     if any(given.get(source) for source in ("url", "hf_hub_id", "state_dict")):
-        given.setdefault("file", None)  # not the shipped file
+        given = {"file": None, **dict.fromkeys(_OF_SHIPPED), **given}  # not the shipped file, nor its classes
     overlay = dict(given)
     if isinstance(pretrained_cfg, Mapping):
         given = {**pretrained_cfg, **given}
@@ -253,7 +254,7 @@ def _read_off(weights: Mapping[str, Tensor], cfg: PretrainedCfg) -> dict[str, An
     return {
         "num_classes": len(weights.get("head.weight", ())),
         "input_size": (weights["stem.conv.weight"].shape[1], *cfg.input_size[1:]),
-        **dict.fromkeys(("tag", "label_names", "label_descriptions", "license", "description")),
+        **dict.fromkeys(_OF_SHIPPED),
     }
 
 

@@ -101,6 +101,7 @@ ATTENTION = changes(
         ("sizes-that-are-symbols", "_refuse_unknown_sizes(*shape[2:])", "pass"),
         ("sizes-in-strict-mode", "unknown = not (has_static_value(height) and has_static_value(width))", "pass"),
         ("height-that-is-a-symbol", "for side in (height, width))\n", "for side in (width,))\n"),
+        ("padding-in-old-onnx", "torch.jit.is_tracing() and torch.onnx.is_in_onnx_export()", "False"),
     )
 )
 
@@ -288,7 +289,8 @@ REST = (
     + changes(
         "gcvit_edu/timm_registry.py",
         "test_timm_loading.py",
-        ("shipped-file-before-an-address", 'given.setdefault("file", None)', "pass"),
+        ("shipped-file-before-an-address", '{"file": None, **dict', "{**dict"),
+        ("shipped-labels-at-an-address", ", **dict.fromkeys(_OF_SHIPPED), **given", ", **given"),
         ("labels-of-other-weights", '("tag", "label_names", "label_descriptions", "license", "description")', "()"),
         ("classes-of-a-file", 'len(weights.get("head.weight", ()))', "cfg.num_classes"),
         ("crop-of-the-shipped-weights", '"crop_pct": 1.0', '"crop_pct": 0.875'),

@@ -171,7 +171,11 @@ TRAINING = (
         "gcvit_edu/train/config.py",
         "test_train_command_line.py",
         ("folder-of-before-its-name", "if key not in known and RENAMED.get(key) in known:", "if False:"),
-        ("checkpoint-of-the-old-name", "before = _with_new_names(before, now)", "pass"),
+        (
+            "checkpoint-of-the-old-name",
+            "before = _with_new_names(before, now)\n    return _changes(before, now, [key for key in {",
+            "return _changes(before, now, [key for key in {",
+        ),
         ("own-key-of-the-old-name", "key in RENAMED and key not in now", "key in RENAMED"),
     ),
     (

@@ -22,6 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "book" / "_ext"))  # pytest has it from pyproject.toml
+
 from _mutants import MUTANTS, Mutant
 from _project import ROOT, code_cells, project_files, read_notebook
 

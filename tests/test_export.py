@@ -1,5 +1,6 @@
 """Traced and exported programs: any number of images, the sizes they were made for, and words for everything else."""
 
+import io
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -113,6 +114,19 @@ def test_onnx_for_any_number_of_images() -> None:
     name = session.get_inputs()[0].name
     for batch in (1, 3):
         check_equal(lambda x: torch.from_numpy(session.run(None, {name: x.numpy()})[0]), model, images(batch, *PADDED))
+
+
+@pytest.mark.parametrize("axes", [{}, {0: "batch"}, {2: "height", 3: "width"}], ids=str)
+def test_the_old_exporter_of_onnx_refuses_padded_maps_in_words(axes: dict[int, str]) -> None:
+    with torch.no_grad(), pytest.raises(ValueError, match="leave dynamo=False out, or take sides that are multiples"):
+        torch.onnx.export(
+            compact_model(),
+            (images(2, *PADDED),),
+            io.BytesIO(),
+            dynamo=False,
+            input_names=["image"],
+            dynamic_axes={"image": axes},
+        )
 
 
 def test_the_compiler_may_take_sizes_as_unknown() -> None:

@@ -88,3 +88,15 @@ def test_an_infinity_among_small_numbers_is_refused(value: float) -> None:
 def test_a_counter_may_warm_up_with_anything() -> None:
     with torch.no_grad():
         assert small_model()(memory(2)).shape == (1, 5)
+
+
+def test_what_is_no_tensor_is_refused_in_words() -> None:
+    model = small_model()
+    for image in (images(1, 64).numpy(), [images(1, 64)[0]], None):
+        with pytest.raises(ValueError, match=f"{type(image).__name__} is no batch of images; give a tensor"):
+            model(image)
+
+
+def test_sixteen_bits_are_told_their_range() -> None:
+    with pytest.raises(ValueError, match=r"torch\.uint16 is not normalised; divide by 255 \(one of 16 bits by 65535\)"):
+        check_image(torch.zeros(1, 3, 64, 64, dtype=torch.uint16), small_config())

@@ -1,6 +1,8 @@
 """Every mutant still fits its file, and mutate.py tells a kill from a survivor and from a run that went wrong."""
 
 import ast
+import subprocess
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -107,6 +109,11 @@ def test_only_kills_after_a_green_run_succeed(
     monkeypatch.setattr(mutate, "without_a_change", lambda *_: [("the tests", unchanged)])
     monkeypatch.setattr(mutate, "examine", lambda *_: changed)
     assert main(["--only", MUTANTS[0].name]) == status
+
+
+def test_the_script_runs_without_pytest() -> None:
+    done = subprocess.run([sys.executable, ROOT / "tests" / "mutate.py", "--list"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_list_names_every_mutant(capsys: pytest.CaptureFixture[str]) -> None:

@@ -121,6 +121,15 @@ def test_every_model_of_ours_says_how_pictures_are_prepared(name: str, size: int
             assert model.default_cfg["pool_size"] == (3, 3)
 
 
+def test_weights_from_an_address_have_no_labels_of_the_shipped_ones(tmp_path: Path) -> None:
+    mine = create_model("nano", num_classes=5)
+    torch.save(mine.state_dict(), tmp_path / "mine_of_an_address.pth")
+    address = {"url": (tmp_path / "mine_of_an_address.pth").as_uri(), "num_classes": 5}
+    model = timm.create_model(ENTRY, pretrained=True, pretrained_cfg_overlay=address, cache_dir=tmp_path / "cache")
+    assert model.head.weight.equal(mine.head.weight)
+    assert not {"label_names", "license", "tag"} & model.pretrained_cfg.keys()
+
+
 def test_an_untrained_model_has_no_labels_of_other_weights() -> None:
     cfg = create_model("nano", num_classes=13).pretrained_cfg
     assert not {"label_names", "license"} & cfg.keys()

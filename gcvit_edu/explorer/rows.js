@@ -53,10 +53,11 @@ function readBlock(packed) {
     return row < packed.map[0] && column < packed.map[1] ? [row, column] : null;
   };
 
-  /** The shares to paint for a selected token, [{window, shares}]: its own window's, or every window's. */
+  /** The shares to paint for a selected token, [{window, shares}]: its own window's, or those of every window that
+      has a token at this place. Elsewhere there is only padding, which asks nothing. */
   block.asked = (token, head) => {
     const { index, query } = block.within(token);
-    const windows = packed.global ? [...Array(block.windows).keys()] : [index];
+    const windows = packed.global ? [...Array(block.windows).keys()].filter((w) => block.tokenOf(w, query)) : [index];
     return windows.map((window) => ({ window, shares: block.row(window, head, query) }));
   };
   return block;
@@ -87,7 +88,10 @@ function describe(block, token, head) {
     const where = many ? `its own window (${place(...window)} of ${by(block.grid)})` : whole;
     return [`The token in ${place(...token)}`, ` of ${by(block.map)} asks ${where}. ${goes("itself")}`];
   }
-  const where = many ? `all ${block.windows} windows, in each as the query of the token at this place` : whole;
-  const cell = `The cell in ${place(...at)} of the ${by([block.window, block.window])} global query`;
-  return [cell, `${many ? " (dashed)" : ""} asks ${where}. ${goes("the selected token")}`];
+  const asked = block.asked(token, head).length, every = asked === block.windows ? "all " : "";
+  const where = many ? `${every}${plural(asked, "window")}, in each as the query of the token at this place` : whole;
+  const size = window.map((which, axis) => Math.min(block.window, block.map[axis] - which * block.window));
+  const pooled = size.some((side) => side < block.window) ? ", pooled to the part of its window on the map," : "";
+  const cell = `The cell in ${place(...at)} of the ${by(size)} global query`;
+  return [cell + pooled, `${many ? " (dashed)" : ""} asks ${where}. ${goes("the selected token")}`];
 }
