@@ -272,7 +272,7 @@ def _without_pictures(root: Path, folder: Path, content: _Content, below: int) -
             f"the class folder {folder} has no pictures itself, and {counted(below, 'picture')} in folders inside it; "
             f"move them up{f', or name the folder that has the classes, such as {classes}' if classes else ''}"
         )
-    there = f"; it has files of other kinds: {_kinds(content.others)}"
+    there = f"; it has files of other kinds: {_kinds(content.others)}; convert pictures among them to JPEG or PNG"
     return (
         f"the class folder {folder} has no pictures ({', '.join(SUFFIXES)})"
         f"{there if content.others else ''}; add some, or delete it"

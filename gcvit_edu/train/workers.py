@@ -197,8 +197,9 @@ def refuse_shortage_of_files(workers: int) -> None:
     descriptors = Path("/dev/fd")
     if not workers or not descriptors.is_dir():
         return
-    # A worker: two queues' ends, a sentinel, and the pictures and labels of its batches on both sides.
-    taken, need = len(list(descriptors.iterdir())), 16 + 8 * workers
+    # A worker: two queues' ends, a sentinel, and the pictures and labels of its batches on both sides. A run: its log
+    # and its lock, which preflight has not.
+    taken, need = len(list(descriptors.iterdir())), 18 + 8 * workers
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit != resource.RLIM_INFINITY and limit < taken + need:
         raise WorkersFailed(
