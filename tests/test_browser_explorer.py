@@ -192,6 +192,19 @@ def test_the_sentence_names_the_largest_share(model: GCViT, explorer: Explorer, 
     assert sentence(visited, 1).startswith("The cell in row 3, column 2 of the 4 × 4 global query")
 
 
+def test_windows_that_are_partly_on_the_map(odd: Explorer, opened: Callable[..., Visit]) -> None:
+    """A map of 17 x 23 tokens in 5 x 6 windows of 4 x 4: the last row of windows has one row, the last column three."""
+    visited = opened(odd)
+    size = ODD[0] / 4, ODD[1] / 4
+    point_at(visited, 0, 2, 4, *size)  # row 2, column 4 of its window: a place that the last windows do not have
+    assert "asks 20 windows, in each as the query" in sentence(visited, 1)
+    point_at(visited, 0, 1, 1, *size)
+    assert "asks all 30 windows" in sentence(visited, 1)
+    point_at(visited, 0, 1, 22, *size)
+    said = sentence(visited, 1)
+    assert said.startswith("The cell in row 1, column 2 of the 4 × 3 global query, pooled to the part of its window")
+
+
 def test_windows_are_said_to_be_incomparable_where_there_are_several(
     explorer: Explorer, opened: Callable[..., Visit]
 ) -> None:
