@@ -53,7 +53,7 @@ def test_no_solution_is_in_any_file_of_the_book_and_the_tests(copy: Path) -> Non
     }
     texts |= {path: flat(path.read_text(encoding="utf-8")) for path in copy.glob("book/*.md")}
     assert [path.name for path, text in texts.items() for code in code_of_solutions() if code in text] == []
-    assert [path.name for path in copy.rglob("*answers*")] == []
+    assert [path.name for path in copy.rglob("_answers*")] == []
     assert not any('<details class="solution">' in text for path, text in texts.items())
 
 
