@@ -330,6 +330,17 @@ def test_wrapped_sets_are_looked_into(tmp_path: Path) -> None:
         check_classes(wrapped, CONFIG, "validation")
 
 
+def test_two_spellings_of_one_class_are_told_apart(tmp_path: Path) -> None:
+    """An accent as a character of its own and as a part of its letter: to add pictures would make a second class."""
+    for part, name in (("train", "caf\u00e9"), ("val", "cafe\u0301")):
+        for folder in (name, "tea"):
+            (tmp_path / part / folder).mkdir(parents=True)
+            picture().save(tmp_path / part / folder / "1.png")
+    training, validation = (Folder(tmp_path / part) for part in ("train", "val"))
+    with pytest.raises(ValueError, match=r"'caf\\xe9' in the training set and 'cafe\\u0301' in .*rename"):
+        check_samples(training, validation, replace(CONFIG, num_classes=2))
+
+
 def test_classes_must_be_the_same_in_training_and_validation(tmp_path: Path) -> None:
     """As many, but other ones: every score would be wrong, and nothing would say so."""
     for part, missing in (("train", "eels"), ("val", "cats")):

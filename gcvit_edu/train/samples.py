@@ -1,5 +1,6 @@
 """What the loop asks of a data set, and the batches it makes of one."""
 
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -91,6 +92,14 @@ def _check_same_names(training: Samples, validation: Samples) -> None:
     """
     sets = {"training": training, "validation": validation}
     names = {which: list(attribute_of(samples, "classes")) for which, samples in sets.items()}
+    spelt = {unicodedata.normalize("NFC", str(name)): name for name in names["validation"]}
+    for name in names["training"]:
+        alike = spelt.get(unicodedata.normalize("NFC", str(name)), name)
+        if alike != name and name not in spelt.values():  # macOS and other systems write an accent in two ways
+            raise ValueError(
+                f"the class {name!r} is spelt {name!a} in the training set and {alike!a} in the validation set, which "
+                "look alike and are not the same characters; rename one folder by copying the other's name"
+            )
     problems, remedies = [], []
     for which, other in (("validation", "training"), ("training", "validation")):
         there = set(names[which])
