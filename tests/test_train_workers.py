@@ -62,6 +62,11 @@ def test_errors_are_translated(message: str, remedy: str) -> None:
         raise RuntimeError(message)
 
 
+def test_no_workers_are_to_be_lowered_where_there_are_none() -> None:
+    assert meaning(OSError(errno.EMFILE, "Too many open files"), 0) == "too many files are open; raise `ulimit -n`"
+    assert meaning(RuntimeError("unable to mmap 4096 bytes from file <a>: Cannot allocate memory (12)"), 0) is None
+
+
 @pytest.mark.parametrize(
     "error",
     [

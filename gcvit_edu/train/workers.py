@@ -56,7 +56,9 @@ def meaning(error: BaseException, workers: int) -> str | None:
     text = lines[-1] if passed_on else lines[0]
     for sign, remedy in _MEANINGS.items():
         if re.search(sign, text):
-            return remedy.format(workers=workers, error=text.strip().rstrip("."))
+            if not workers:  # nothing to lower, and nothing of theirs to explain
+                remedy = remedy.partition(", or lower")[0] if "ulimit -n" in remedy else ""
+            return remedy.format(workers=workers, error=text.strip().rstrip(".")) or None
     return None
 
 
