@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gcvit_edu.machine import describe_machine, peak_memory
+from gcvit_edu.hardware import describe_machine, peak_memory
 from gcvit_edu.weights import TIMM_VARIANTS
 from gcvit_edu.zoo import create_model
 

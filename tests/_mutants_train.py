@@ -163,7 +163,7 @@ TRAINING = (
         ("flush-of-the-log", "self.file.flush()", "pass"),
     ),
     (
-        "gcvit_edu/machine.py",
+        "gcvit_edu/hardware.py",
         "test_train_log.py::test_the_memory_of_a_large_process_is_not_its_childs",
         ("memory-of-the-parent", 'if line.startswith("VmHWM:"):', "if False:"),
     ),

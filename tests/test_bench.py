@@ -20,8 +20,8 @@ from gcvit_edu.bench import (
     make_step,
     measure,
 )
+from gcvit_edu.hardware import describe_machine
 from gcvit_edu.layers import DropPath
-from gcvit_edu.machine import describe_machine
 from gcvit_edu.weights import convert_state_dict
 
 QUICK = {"image_size": 32, "batch_size": 1}

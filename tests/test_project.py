@@ -155,7 +155,7 @@ LEVELS = {
     "files": 0,
     "console": 0,
     "metadata": 0,
-    "machine": 0,
+    "hardware": 0,
     "quantise": 0,
     "attention": 1,
     "query": 1,

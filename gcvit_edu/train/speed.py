@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from gcvit_edu.counting import count
-from gcvit_edu.machine import peak_memory
+from gcvit_edu.hardware import peak_memory
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.dist import Place
 

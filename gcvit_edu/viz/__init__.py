@@ -1,6 +1,6 @@
-"""The figures of the book, in one visual language.
+"""The figures and tables of the book, in one visual language.
 
-Each function draws with pyplot and leaves the figure current, as a notebook shows it.
+Each function but `table` draws with pyplot and leaves the figure current, as a notebook shows it.
 """
 
 from gcvit_edu.viz.bar_panels import bar_panels
@@ -21,6 +21,7 @@ from gcvit_edu.viz.points import points
 from gcvit_edu.viz.results import confusion, seeds
 from gcvit_edu.viz.sizes import cells_on_photo, padding_on_photo
 from gcvit_edu.viz.style import GLOBAL, GREY, LOCAL, PINK
+from gcvit_edu.viz.table import table
 from gcvit_edu.viz.training import learning_curves
 
 __all__ = [
@@ -46,5 +47,6 @@ __all__ = [
     "pictures",
     "points",
     "seeds",
+    "table",
     "windows_on_photo",
 ]
