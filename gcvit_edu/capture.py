@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from einops import rearrange
 from torch import Tensor, nn
 
-from gcvit_edu.ablation import ShiftedWindowAttention
 from gcvit_edu.attention import attend_explicit
+from gcvit_edu.mixers import ShiftedWindowAttention
 from gcvit_edu.model import GCViT
 
 

@@ -1,7 +1,8 @@
-"""What every command of the package does around its own work: print anything, and end at Ctrl-C without a traceback."""
+"""What every command does around its own work: find its module, print anything, end at Ctrl-C without a traceback."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
@@ -26,3 +27,35 @@ def run_command(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("interrupted by Ctrl-C", file=sys.stderr)
         return INTERRUPTED
+
+
+def run_one_of(package: str, commands: Mapping[str, str], arguments: Sequence[str] | None = None) -> int:
+    """Run one of a package's commands: the first argument names its module, whose main gets the others.
+
+    Args:
+        package: in which the modules lie, such as gcvit_edu.bench.
+        commands: each module's name, and what it does in a few words.
+        arguments: of the command line; None for those of this process.
+
+    Returns:
+        The exit code: the command's own, 0 where it returns another thing than a code, 2 for a name that is unknown.
+    """
+    name, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or [""]
+    if name not in commands:
+        width = max(map(len, commands))
+        usage = "\n".join(
+            [f"usage: python -m {package} COMMAND ...; COMMAND --help has its options"]
+            + [f"  {command:<{width}}  {what}" for command, what in commands.items()]
+        )
+        if name in ("-h", "--help"):
+            print(usage)
+            return 0
+        print(f"{usage}\nerror: {f'no command is called {name!r}' if name else 'name a command'}", file=sys.stderr)
+        return 2
+    main = import_module(f"{package}.{name}").main
+
+    def code() -> int:
+        found = main(rest)
+        return found if isinstance(found, int) else 0
+
+    return run_command(code)

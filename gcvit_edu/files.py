@@ -1,11 +1,12 @@
 """Where the data folder is, and writing files that are whole or absent."""
 
 import errno
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 _PACKAGE = Path(__file__).resolve().parent
 HALF = ".writing"  # behind the name of a file that is not whole yet
@@ -70,3 +71,61 @@ def _sync_folder(folder: Path) -> None:
         _sync(descriptor, _NO_FSYNC_OF_FOLDERS)
     finally:
         os.close(descriptor)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that at every moment its name stands for the old content or the new, never for a part.
+
+    Raises:
+        OSError: if it cannot be written, a full disk above all; the old file is as it was.
+    """
+    try:
+        with whole_file(path) as file:
+            file.write(content)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> OSError:
+    """An error that names the file and the remedy."""
+    return OSError(
+        error.errno,
+        f"cannot write {path}: {error.strerror}; make room or choose another --out. What was written "
+        "before is whole: a training goes on with --resume, an experiment by the same command",
+    )
+
+
+LOG = "log.jsonl"
+
+
+def read_log(path: Path | str) -> list[dict[str, Any]]:
+    """The lines of a log; a last line that a crash cut short is left out.
+
+    Args:
+        path: of the file, or of the run's folder.
+
+    Raises:
+        FileNotFoundError: if there is no log.
+        ValueError: if another line is no JSON.
+    """
+    file = Path(path)
+    return read_lines(file / LOG if file.is_dir() else file)
+
+
+def read_lines(file: Path) -> list[dict[str, Any]]:
+    """The values of a file of JSON lines; a last line that a crash cut short is left out.
+
+    Raises:
+        FileNotFoundError: if there is no file.
+        ValueError: if another line is no JSON.
+    """
+    lines = file.read_text(encoding="utf-8").split("\n")
+    entries = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            if line:
+                entries.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            if number < len(lines):
+                raise ValueError(f"line {number} of {file} is no JSON: {error}; is this the right file?") from error
+    return entries

@@ -1,13 +1,19 @@
-"""The machine that a measurement is made on, and its clock."""
+"""The machine that something runs on: what it is, its clock, its memory, and what GPUs can do by their data sheets."""
 
 import os
 import platform
+import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
 import torch
+
+_PACKAGES = ("gcvit-edu", "torch", "torchvision", "timm", "numpy")  # whose versions a run notes
 
 
 def describe_machine(device: str) -> str:
@@ -30,8 +36,10 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def peak_memory() -> int | None:
-    """Peak resident bytes of this process so far, or None where the system does not tell."""
+def peak_memory(device: torch.device | str = "cpu") -> int | None:
+    """Most bytes in use so far, of a GPU by PyTorch, or of this process; None where the system does not say."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")  # Linux; its ru_maxrss would begin with the parent's peak
     for line in status.read_text().splitlines() if status.is_file() else ():
         if line.startswith("VmHWM:"):
@@ -67,3 +75,65 @@ def milliseconds(compute: Callable[..., object], *inputs: object, repeats: int =
         compute(*inputs)
         times.append(1000 * (time.perf_counter() - start))
     return median(times[1:])
+
+
+@cache
+def versions() -> dict[str, str]:
+    """What a run is made with; asked for once, as packages may be installed again while it lasts."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU by its data sheet.
+
+    Attributes:
+        peak: dense bfloat16 products with tensor cores, 1e12 operations per second.
+        bandwidth: of its memory, GB/s.
+        watts: rated power.
+        published: column of the published rates, if they have it.
+    """
+
+    peak: float
+    bandwidth: float
+    watts: float
+    published: str | None = None
+
+
+# From NVIDIA's data sheets.
+CARDS = {
+    "A10": Card(125, 600, 150),
+    "A100": Card(312, 2039, 400),  # SXM, 80 GB
+    "H100": Card(989, 3350, 700),  # SXM
+    "H200": Card(989, 4800, 700),  # SXM
+    "L4": Card(121, 300, 72),
+    "L40S": Card(362, 864, 350),
+    "RTX 5090": Card(209.5, 1792, 575, "RTX 5090, eager"),
+}
+# What PyTorch calls a card, as throughput prints it. Only names that were seen: others of the kind have other powers.
+AS_PYTORCH_CALLS_IT = {"NVIDIA H100 80GB HBM3": "H100"}
+
+
+# Of all cards, in 1e12 operations per second; these three are slower than the others of their name. A more special
+# name stands before a shorter one; names are compared word by word, as an L40 is no L4.
+PEAKS = {"H100 PCIe": 756.0, "H100 NVL": 835.0, "H200 NVL": 835.0} | {name: card.peak for name, card in CARDS.items()}
+
+
+def peak_of(device: torch.device, amp: bool) -> float | None:
+    """Operations per second that the device can do at most; None where it is not known, as on CPUs."""
+    if device.type != "cuda" or not amp:
+        return None
+    name = torch.cuda.get_device_name(device)
+    return next((1e12 * peak for known, peak in PEAKS.items() if re.search(rf"\b{known}\b", name)), None)
+
+
+def memory_mb(device: torch.device) -> float | None:
+    """The peak memory in MB."""
+    peak = peak_memory(device)
+    return None if peak is None else round(peak / 2**20, 1)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from gcvit_edu.files import data_folder
+from gcvit_edu.metadata import weights_metadata
+from gcvit_edu.variants import VARIANTS
 from gcvit_edu.weight_keys import (
     convert_state_dict,
     few,
@@ -38,6 +40,44 @@ def shipped_weights() -> dict[str, dict[str, Any]]:
     Keys: variant, image_size, classes (in order), sha256, recipe, top1, pictures (held out, of which top1), licence.
     """
     return json.loads((data_folder("weights") / "weights.json").read_text(encoding="utf-8"))
+
+
+def variant_of(weights: str | Path) -> str:
+    """The variant that weights belong to, by their name or by what a training of ours wrote into the file.
+
+    Raises:
+        ValueError: for a file that does not say, or is not there.
+    """
+    if weights in shipped_weights():
+        return shipped_weights()[str(weights)]["variant"]
+    if weights in TIMM_VARIANTS:
+        return str(weights)
+    if variant := weights_metadata(weights).get("model"):
+        return variant
+    remedy = "there is no such file; correct the name or the path"
+    if Path(weights).is_file():
+        remedy = "say which variant the file's weights are of, such as model=nano, as the file itself does not"
+    names = ", ".join((*shipped_weights(), *TIMM_VARIANTS))
+    raise ValueError(f"weights={str(weights)!r} is none of the names {names}; {remedy}")
+
+
+def image_size_of(weights: str | Path, variant: str) -> int:
+    """The side of the pictures that weights were trained with, or else the variant's own, in pixels.
+
+    Args:
+        weights: a file or a name; "" for none.
+        variant: of GC ViT.
+
+    Raises:
+        ValueError: for an unknown variant.
+    """
+    if variant not in VARIANTS:
+        raise ValueError(
+            f"model={variant!r} is no variant of GC ViT, whose image size would be known; there are "
+            f"{', '.join(VARIANTS)}; or set image_size"
+        )
+    known = weights_metadata(weights) if weights else {}
+    return known.get("image_size") or VARIANTS[variant].image_size
 
 
 def load_weights(

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from gcvit_edu.check import Verdict, ch09
 from gcvit_edu.data import crop_to, normalize
-from gcvit_edu.weights import convert_state_dict
+from gcvit_edu.weight_keys import convert_state_dict
 from gcvit_edu.windows import window_partition
 from gcvit_edu.zoo import create_model
 

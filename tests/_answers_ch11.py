@@ -12,7 +12,7 @@ from gcvit_edu import create_model
 from gcvit_edu.check import Verdict, ch11
 from gcvit_edu.data import load_photo, normalize
 from gcvit_edu.data.transforms import crop_to
-from gcvit_edu.maps.judge import energy, pointing, rank_correlation, untrained
+from gcvit_edu.maps.faithfulness import energy, pointing, rank_correlation, untrained
 from gcvit_edu.model import GCViT
 
 MakeMap = Callable[[GCViT, Tensor], Tensor]

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gcvit_edu.ablation import shifted_apart
 from gcvit_edu.check import Verdict, ch12
+from gcvit_edu.mixers import shifted_apart
 
 
 def half(a: list[float], b: list[float], factor: float, ddof: int = 1, root: float = 0.5) -> tuple[float, float]:

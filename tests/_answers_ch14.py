@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gcvit_edu.check import Verdict, ch14
-from gcvit_edu.train.finetune import freeze_all_but_head
+from gcvit_edu.zoo import freeze_all_but_head
 
 
 def factor(depths: tuple[int, ...], share: float) -> float:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from gcvit_edu.data import archives
-from gcvit_edu.data.cuttings import cut_photos
-from gcvit_edu.data.imagenet import imagenet_classes
+from gcvit_edu.data.imagenet import archives
+from gcvit_edu.data.imagenet.classes import imagenet_classes
+from gcvit_edu.data.imagenet.photo_crops import cut_photos
 
 WNIDS = imagenet_classes()
 DISTINCT = 24

@@ -2,7 +2,7 @@
 
 EXPERIMENTS = (
     (
-        "gcvit_edu/train/transfer.py",
+        "gcvit_edu/experiments/vendor_transfer.py",
         "test_train_transfer.py",
         ("target-in-the-old", "if vendor != TARGET", "if vendor"),
         ("tuned-on-what-is-trained", "if place % TUNED_ON]", "]"),
@@ -18,7 +18,7 @@ EXPERIMENTS = (
         ("few-drawings-once", "islice(cycle(chosen), len(order))", "chosen"),
     ),
     (
-        "gcvit_edu/train/results.py",
+        "gcvit_edu/experiments/results.py",
         "test_train_results.py",
         ("folder-that-is-missing", "if not path.absolute().parent.is_dir():", "if False:"),
         ("any-of-what-is-asked", "any(all(key in line", "any(any(key in line"),
@@ -27,7 +27,7 @@ EXPERIMENTS = (
         ("results-in-place", "write_atomically(self.path, ", "self.path.write_bytes("),
     ),
     (
-        "gcvit_edu/train/sick.py",
+        "gcvit_edu/experiments/failure_modes.py",
         "test_train_sick.py",
         ("bug-in-every-case", 'if changes.get("wrong"):', "if True:"),
         ("bug-in-no-case", 'if changes.get("wrong"):', "if False:"),
@@ -49,7 +49,7 @@ EXPERIMENTS = (
         ),
     ),
     (
-        "gcvit_edu/train/ablations.py",
+        "gcvit_edu/experiments/query_ablations.py",
         "test_train_ablations.py",
         ("augmentation-of-an-epoch", "training.set_epoch(seed * epochs + epoch)", "training.set_epoch(epoch)"),
         ("mixing-of-an-epoch", "mix(images, labels, config, epoch, step)", "mix(images, labels, config, step)"),
@@ -73,7 +73,7 @@ EXPERIMENTS = (
         ("epochs-of-an-ablation", "results.has(seed=seed, epochs=options.epochs)", "results.has(seed=seed)"),
     ),
     (
-        "gcvit_edu/ablation.py",
+        "gcvit_edu/mixers.py",
         "test_ablation.py",
         (
             "hooks-before-a-wrong-stage",
@@ -82,14 +82,14 @@ EXPERIMENTS = (
         ),
     ),
     (
-        "gcvit_edu/train/sizes.py",
+        "gcvit_edu/experiments/input_sizes.py",
         "test_train_sizes.py",
         ("bug-that-stays", "attention.queries_for_windows = now", "pass"),
         ("bug-that-is-none", "lambda query, *_: query", "now"),
         ("size-measured-again", 'results.has(kind="accuracy", way=way, size=size)', 'results.has(kind="accuracy")'),
     ),
     (
-        "gcvit_edu/travel.py",
+        "gcvit_edu/experiments/information_flow.py",
         "test_travel.py",
         ("share-of-what-is-stopped", "found[0, :, 1]", "found[1:, :, 1]"),
         ("one-exchange-of-four", ".mean(2)  # (1 + stops", "[:, :, 0]  # (1 + stops"),

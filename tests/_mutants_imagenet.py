@@ -9,13 +9,13 @@ IMAGENET = (
         ("number-of-classes", "if len(classes) != expected:", "if False:"),
     ),
     (
-        "gcvit_edu/data/encoded.py",
+        "gcvit_edu/data/imagenet/encoded.py",
         "test_imagenet.py",
         ("bytes-that-are-gone", "if len(content) < size:", "if False:"),
         ("label-of-a-file", "int(self.labels[index])", "int(self.labels[0])"),
     ),
     (
-        "gcvit_edu/data/archives.py",
+        "gcvit_edu/data/imagenet/archives.py",
         "test_imagenet.py",
         ("checksum-of-an-archive", "if found != expected:", "if False:"),
         ("names-that-lead-upwards", 'or ".." in path.parts', ""),
@@ -25,14 +25,14 @@ IMAGENET = (
         ("order-of-the-validation", "key=lambda member: member.name", "key=lambda member: member.offset"),
     ),
     (
-        "gcvit_edu/data/shards.py",
+        "gcvit_edu/data/imagenet/shards.py",
         "test_shards.py",
         ("size-of-a-shard", '.st_size) != entry["bytes"]', ".st_size) == 0"),
         ("checksum-of-a-shard", 'elif found["sha256"] != entry["sha256"]:', "elif False:"),
         ("index-of-another-shard", 'if record["sha256"] != entry["sha256"]:', "if False:"),
     ),
     (
-        "gcvit_edu/data/packing.py",
+        "gcvit_edu/data/imagenet/packing.py",
         "test_prepare.py",
         ("shards-there-already", 'if state != "done"]', "]"),
         ("mixed-for-training", 'if settings.split == "train":', "if False:"),
@@ -41,7 +41,7 @@ IMAGENET = (
         ("shards-after-an-error", "pool.shutdown(cancel_futures=True)", "pass"),
     ),
     (
-        "gcvit_edu/data/packing.py",
+        "gcvit_edu/data/imagenet/packing.py",
         "test_prepare_pictures.py",
         ("smaller-pictures-stay", "or min(picture.size) <= short_side:", ":"),
         ("filter-of-smaller-pictures", "Image.Resampling.LANCZOS", "Image.Resampling.NEAREST"),
@@ -56,7 +56,7 @@ IMAGENET = (
         ("sync-before-the-rename", "_sync(file.fileno(), _NO_FSYNC)", "pass"),
     ),
     (
-        "gcvit_edu/data/stream.py",
+        "gcvit_edu/data/imagenet/stream.py",
         "test_shard_stream.py",
         ("stretch-of-a-process", "rank * own, (rank + 1) * own", "0, own"),
         ("resume-of-a-stream", "len(range(worker, self.done, workers))", "0"),
@@ -64,12 +64,12 @@ IMAGENET = (
         ("picture-of-its-own-chance", "self.epoch, int(key))", "self.epoch, 0)"),
     ),
     (
-        "gcvit_edu/data/stream.py",
+        "gcvit_edu/data/imagenet/stream.py",
         "test_imagenet_recipes.py",
         ("epoch-of-a-stream", "epoch = int(self._epoch)", "epoch = 0"),
     ),
     (
-        "gcvit_edu/data/jpeg.py",
+        "gcvit_edu/data/imagenet/jpeg.py",
         "test_jpeg.py",
         ("decoded-smaller", "by * size <= min(", "by * size <= 2 * min("),
         ("place-in-a-smaller-picture", "tuple(side / by for side in box)", "tuple(side / by + 1 for side in box)"),
@@ -79,7 +79,7 @@ IMAGENET = (
         ("refused-by-simplejpeg", "except ValueError:", "except KeyError:"),
     ),
     (
-        "gcvit_edu/data/encoded.py",
+        "gcvit_edu/data/imagenet/encoded.py",
         "test_own_pictures.py",
         ("tag-of-smaller-pictures", "1 if self.upright else orientation_of(image)", "1"),
     ),
@@ -89,12 +89,12 @@ IMAGENET = (
         ("turn-of-imagenets-pictures", "upright=not classes)", "upright=True)"),
     ),
     (
-        "gcvit_edu/data/shards.py",
+        "gcvit_edu/data/imagenet/shards.py",
         "test_own_pictures.py",
         ("turn-of-shards", "upright=upright,", "upright=False,"),
     ),
     (
-        "gcvit_edu/data/jpeg.py",
+        "gcvit_edu/data/imagenet/jpeg.py",
         "test_own_pictures.py",
         ("turned-columns", "left, right = stored[0] - right, stored[0] - left", "pass"),
         ("turned-rows", "picture = picture.flip(-2)", "pass"),

@@ -22,21 +22,22 @@ TRAINING = (
         ("config-as-it-came", "config = recipe.complete(config)", "pass"),
     ),
     (
-        "gcvit_edu/train/finetune.py",
+        "gcvit_edu/zoo.py",
         "test_train_finetune.py",
-        ("head-of-before", "model.reset_classifier(num_classes)", "pass"),
+        ("head-of-the-weights", "model.reset_classifier(num_classes)", "pass"),
         ("frozen-head", "model.get_classifier().requires_grad_(True)", "pass"),
         ("nothing-frozen", "model.requires_grad_(False)", "pass"),
-        ("size-of-the-weights", "        image_size=image_size,\n", ""),
+        ("size-of-the-weights", "        img_size=image_size,\n", ""),
     ),
     (
-        "gcvit_edu/train/recipes/finetune.py",
+        "gcvit_edu/recipes/folder.py",
         "test_train_finetune.py",
         (
             "drop-path-of-frozen-layers",
             '0.0 if config.layers == "head" else config.drop_path_rate',
             "config.drop_path_rate",
         ),
+        ("head-of-before", "model.reset_classifier(config.num_classes)", "pass"),
         ("pictures-that-are-spoilt", "readable(pictures, config.bad_images)", "pictures"),
     ),
     (
@@ -51,14 +52,14 @@ TRAINING = (
         ("share-of-a-small-class", "min(len(own) - 1, max(1, round(share * len(own))))", "round(share * len(own))"),
     ),
     (
-        "gcvit_edu/train/ema.py",
+        "gcvit_edu/train/optim.py",
         "test_train_optim.py",
         ("decay-of-the-average", "theirs, 1 - decay)", "theirs, decay)"),
         ("buffers-of-the-average", "kept.copy_(new)", "pass"),
         ("start-of-the-average", "min(decay, (1 + step) / (10 + step))", "decay"),
     ),
     (
-        "gcvit_edu/train/sampler.py",
+        "gcvit_edu/train/batches.py",
         "test_train_data.py",
         ("order-of-an-epoch", "seed * _EPOCH_STRIDE + epoch", "seed * _EPOCH_STRIDE"),
         ("step-to-begin-with", "for step in range(self.first,", "for step in range(0,"),
@@ -66,7 +67,7 @@ TRAINING = (
         ("shares-of-validation", "range(rank, samples, world)", "range(rank, samples - samples % world, world)"),
     ),
     (
-        "gcvit_edu/train/samples.py",
+        "gcvit_edu/train/batches.py",
         "test_train_data.py",
         ("generator-of-the-loader", "generator=torch.Generator(),", "generator=None,"),
         ("epoch-of-the-pictures", "set_epoch(parts.epoch)", "pass"),
@@ -79,7 +80,7 @@ TRAINING = (
         ("sigterm-to-a-worker", "lambda *_: signal.alarm(GRACE)", "signal.SIG_DFL"),
     ),
     (
-        "gcvit_edu/train/dist.py",
+        "gcvit_edu/train/distributed.py",
         "test_train_run.py",
         ("error-of-the-first-process", "box[1] = error", "raise error"),
         ("buffers-of-each-process", "distributed.broadcast(value, 0)", "pass"),
@@ -97,7 +98,7 @@ TRAINING = (
         ("scores-of-one-process", "sum_over_ranks(confusion)", "confusion"),
     ),
     (
-        "gcvit_edu/train/mixing.py",
+        "gcvit_edu/train/mixup.py",
         "test_train_step.py",
         ("smoothing-twice", "label_smoothing=0.0", "label_smoothing=0.1"),
         ("chance-of-mixing", "np.random.seed(key)", "np.random.seed(0)"),
@@ -195,7 +196,7 @@ TRAINING = (
         ("warning-beside-the-error", '"ignore", "Got pickle error"', '"ignore", "Nothing"'),
     ),
     (
-        "gcvit_edu/train/history.py",
+        "gcvit_edu/experiments/attention_history.py",
         "test_train_history.py",
         ("snapshots-half-written", r'r"epoch_(\d+)\.safetensors"', r'r"epoch_(\d+)\.safetensors.*"'),
     ),
@@ -286,7 +287,7 @@ TRAINING = (
         ("worst-of-all-processes", "> order.index(found", "< order.index(found"),
     ),
     (
-        "gcvit_edu/train/cost.py",
+        "gcvit_edu/bench/cost.py",
         "test_train_cost.py",
         ("validation-costs-too", "+ 2 * VALIDATION_PICTURES / 3", ""),
         ("fewer-multiply-adds", "* others[nearest] / own", "* own / others[nearest]"),
@@ -294,7 +295,7 @@ TRAINING = (
         ("variant-of-a-measured-rate", "usual = epochs_of(options.variant)", "usual = 300"),
     ),
     (
-        "gcvit_edu/train/alone.py",
+        "gcvit_edu/bench/device.py",
         "test_train_throughput.py",
         ("pictures-of-all-rounds", "rates.append(rounds * images /", "rates.append(images /"),
         ("batch-that-fits", "config = replace(config, batch_size=smaller)", "raise"),
@@ -353,12 +354,12 @@ TRAINING = (
         ),
     ),
     (
-        "gcvit_edu/train/finetune.py",
+        "gcvit_edu/weights.py",
         "test_train_metadata.py",
-        ("size-of-a-files-weights", 'weights_metadata(weights).get("image_size") or', ""),
+        ("size-of-a-files-weights", 'known.get("image_size") or', ""),
     ),
     (
-        "gcvit_edu/explorer/command.py",
+        "gcvit_edu/explorer/__main__.py",
         "test_train_metadata.py",
         ("weights-against-options", "given != said[key]", "False"),
         ("size-that-weights-say", 'image_size=said.get("image_size")', "image_size=None"),

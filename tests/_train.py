@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-from gcvit_edu.train import load, read_log
+from gcvit_edu.files import read_log
+from gcvit_edu.train import load
 from gcvit_edu.train.__main__ import main
 from gcvit_edu.train.checkpoint import checkpoints
 

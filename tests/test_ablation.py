@@ -6,19 +6,9 @@ from _support import images, small_model
 from torch import Tensor, nn
 from torchvision.models.swin_transformer import shifted_window_attention
 
-from gcvit_edu.ablation import (
-    MIXERS,
-    QUERY_CHANGES,
-    NoQuery,
-    PooledQuery,
-    ShiftedWindowAttention,
-    changed_query,
-    noise_like,
-    shifted_apart,
-    shuffled,
-    with_mixer,
-)
 from gcvit_edu.attention import GlobalWindowAttention, WindowAttention
+from gcvit_edu.interventions import QUERY_CHANGES, changed_query, noise_like, shuffled
+from gcvit_edu.mixers import MIXERS, NoQuery, PooledQuery, ShiftedWindowAttention, shifted_apart, with_mixer
 
 
 def attention_kinds(mixer: str) -> list[list[type]]:

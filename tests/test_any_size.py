@@ -16,7 +16,7 @@ from _support import (
 from torch import Tensor
 
 from gcvit_edu.position import resize_bias_table
-from gcvit_edu.weights import convert_state_dict
+from gcvit_edu.weight_keys import convert_state_dict
 from gcvit_edu.windows import pad_to_windows
 from gcvit_edu.zoo import create_model
 

@@ -67,7 +67,11 @@ def test_every_public_name_is_on_the_page() -> None:
     for name in ("gcvit_edu", *(f"gcvit_edu.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))):
         for public in public_of(import_module(name)):
             assert {public, f"gcvit_edu.{public.rpartition('.')[2]}"} & set(listed), public
-    assert {"gcvit_edu.capture.AttentionRecord", "gcvit_edu.bench.measure", "gcvit_edu.check.ch05.merge"} <= set(listed)
+    assert {
+        "gcvit_edu.capture.AttentionRecord",
+        "gcvit_edu.bench.inference.measure",
+        "gcvit_edu.check.ch05.merge",
+    } <= set(listed)
 
 
 def imported_names(notebook: Path) -> set[tuple[str, str]]:
@@ -104,7 +108,7 @@ def test_what_chapters_import_is_on_the_page(notebook: Path) -> None:
 
 def test_a_name_that_the_page_lacks_is_seen() -> None:
     fine_tuning, query = BOOK / "14_fine_tuning.ipynb", BOOK / "12_does_the_query_matter.ipynb"
-    without = PAGE.replace("gcvit_edu.train.finetune\n", "").replace("gcvit_edu.train.ablations\n", "")
+    without = PAGE.replace("gcvit_edu.train.finetune\n", "").replace("gcvit_edu.experiments.query_ablations\n", "")
     assert {"config_of", "pretrained_model"} <= missing_names(without, fine_tuning)
     assert "network" in missing_names(without, query)  # pairs has another one
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from _pictures import file_of, shape, write
 
-from gcvit_edu.data.encoded import Encoded, FolderPictures
 from gcvit_edu.data.folder import Folder
-from gcvit_edu.data.packing import Settings, prepare
-from gcvit_edu.data.shards import Shards
+from gcvit_edu.data.imagenet.encoded import Encoded, FolderPictures
+from gcvit_edu.data.imagenet.packing import Settings, prepare
+from gcvit_edu.data.imagenet.shards import Shards
 from gcvit_edu.train import bad_images
 from gcvit_edu.train.bad_images import MEMORY, Readable, readable
 

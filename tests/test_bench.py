@@ -11,18 +11,10 @@ import torch
 from _support import error_of
 
 from gcvit_edu import bench
-from gcvit_edu.bench import (
-    Measurement,
-    Setting,
-    build,
-    format_table,
-    main,
-    make_step,
-    measure,
-)
+from gcvit_edu.bench.inference import Measurement, Setting, build, format_table, main, make_step, measure
 from gcvit_edu.hardware import describe_machine
 from gcvit_edu.layers import DropPath
-from gcvit_edu.weights import convert_state_dict
+from gcvit_edu.weight_keys import convert_state_dict
 
 QUICK = {"image_size": 32, "batch_size": 1}
 

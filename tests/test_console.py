@@ -11,7 +11,7 @@ from _train import RECIPE, final_state, with_set
 from PIL import Image
 
 from gcvit_edu.console import INTERRUPTED, printable, run_command
-from gcvit_edu.train import read_log
+from gcvit_edu.files import read_log
 from gcvit_edu.train.log import Log, has_begun
 
 LATIN = os.fsdecode(b"caf\xe9.png")  # bytes that are no UTF-8
@@ -63,7 +63,7 @@ def test_a_terminal_that_lacks_the_letters_of_a_file_name(encoding: str, tmp_pat
                 Image.new("RGB", (32, 32)).save(tmp_path / "pictures" / part / name / f"{number}.png")
     (tmp_path / "pictures" / "train" / "漢" / LATIN).write_bytes(b"spoilt")
     settings = ["epochs=1", "warmup_epochs=0", "batch_size=4", "image_size=32", "bad_images=skip", "device=cpu"]
-    arguments = ["finetune", "--data", str(tmp_path / "pictures"), "--out", str(tmp_path / "out"), *with_set(settings)]
+    arguments = ["folder", "--data", str(tmp_path / "pictures"), "--out", str(tmp_path / "out"), *with_set(settings)]
     done = subprocess.run(
         [sys.executable, "-m", "gcvit_edu.train", *arguments],
         env={**os.environ, "PYTHONIOENCODING": encoding, "OMP_NUM_THREADS": "1"},

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from gcvit_edu.data import Photos, crop_to, load_photo, normalize, photo_names, published_figures
 from gcvit_edu.files import data_folder
-from gcvit_edu.zoo import VARIANTS
+from gcvit_edu.variants import VARIANTS
 
 PHOTOS = Path(__file__).parents[1] / "data" / "photos"
 

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
 
-from gcvit_edu.ablation import MIXERS, with_mixer
 from gcvit_edu.layers import FusedMBConv
-from gcvit_edu.zoo import create_model, list_models
+from gcvit_edu.mixers import MIXERS, with_mixer
+from gcvit_edu.variants import list_models
+from gcvit_edu.zoo import create_model
 
 MODELS = {
     "nano": {},

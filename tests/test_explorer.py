@@ -20,8 +20,8 @@ from gcvit_edu.data import crop_to, emoji_classes, load_photo, normalize
 from gcvit_edu.explorer import Explorer, explore
 from gcvit_edu.explorer.pack import LEAST_SCALE, blocks_with_heads, describe, packed_size
 from gcvit_edu.explorer.page import LIMIT_KB
+from gcvit_edu.explorer.quantise import quantise, restored
 from gcvit_edu.model import GCViT
-from gcvit_edu.quantise import quantise, restored
 from gcvit_edu.viz.style import GLOBAL_MAP, LOCAL_MAP
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from gcvit_edu import create_model
 from gcvit_edu.data import emoji_classes, load_photo
-from gcvit_edu.explorer.command import main
+from gcvit_edu.explorer.__main__ import main
 from gcvit_edu.model import GCViT
 
 IMPORTS = [

@@ -9,15 +9,15 @@ from _pictures import arrow, file_of, shape, write
 from PIL import Image
 
 from gcvit_edu.data import Emoji, PairScenes, Scenes
-from gcvit_edu.data.encoded import Encoded, FolderPictures
 from gcvit_edu.data.folder import SUFFIXES, BadImage, Folder, train_and_val
-from gcvit_edu.data.imagenet import open_pictures
-from gcvit_edu.data.prepare import main as prepare
-from gcvit_edu.data.shards import Shards
-from gcvit_edu.explorer import command
+from gcvit_edu.data.imagenet.classes import open_pictures
+from gcvit_edu.data.imagenet.encoded import Encoded, FolderPictures
+from gcvit_edu.data.imagenet.prepare import main as prepare
+from gcvit_edu.data.imagenet.shards import Shards
+from gcvit_edu.explorer import __main__
 from gcvit_edu.train import load_recipe
 from gcvit_edu.train.bad_images import readable
-from gcvit_edu.train.samples import attribute_of
+from gcvit_edu.train.batches import attribute_of
 
 PNG = file_of(shape("cross"))
 
@@ -136,7 +136,7 @@ def test_a_recipes_sets_say_it_too(tmp_path: Path) -> None:
     """The loop prints it."""
     classes_in(tmp_path, pictures=5)
     write(tmp_path / "cats" / "bad.png", b"spoilt")
-    recipe = load_recipe("finetune")
+    recipe = load_recipe("folder")
     for bad_images, left in (("raise", ""), ("skip", "; 1 of 13 pictures cannot be read and are left out: 12 remain")):
         config = recipe.complete(replace(recipe.config, data=str(tmp_path), bad_images=bad_images))
         training, validation = (attribute_of(samples, "about") for samples in recipe.make_data(config))
@@ -161,7 +161,7 @@ def test_a_recipes_sets_say_it_too(tmp_path: Path) -> None:
         (("a/b/train", "a/b/val"), r"in \S*root/a/b; name that folder instead"),
     ],
 )
-@pytest.mark.parametrize("recipe", ["folder", "finetune", "ImageNet"])
+@pytest.mark.parametrize("recipe", ["two parts", "a share", "ImageNet"])
 def test_the_missing_folder_is_named(recipe: str, parts: tuple[str, ...], words: str, tmp_path: Path) -> None:
     root = tmp_path / "root"
     for part in parts:
@@ -172,9 +172,9 @@ def test_the_missing_folder_is_named(recipe: str, parts: tuple[str, ...], words:
             open_pictures(root, split, classes=0)
         return
     with pytest.raises(ValueError, match=words) as refusal:
-        train_and_val(root, 0.2 if recipe == "finetune" else None)
+        train_and_val(root, 0.2 if recipe == "a share" else None)
     assert (f"or name {root / 'train'}: then a share" in str(refusal.value)) == (
-        recipe == "finetune" and "train" in parts
+        recipe == "a share" and "train" in parts
     )
 
 
@@ -286,7 +286,7 @@ def test_a_name_in_other_bytes_can_be_explored(
     latin: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = latin.parent / f"{LATIN}.html"
-    assert command.main([str(latin / "dogs" / f"{LATIN}0.png"), "--out", str(page), "--limit-kb", "400"]) == 0
+    assert __main__.main([str(latin / "dogs" / f"{LATIN}0.png"), "--out", str(page), "--limit-kb", "400"]) == 0
     assert rf"Where nano looks on {SHOWN}0.png" in page.read_text(encoding="utf-8")
     assert rf"{SHOWN}.html has" in capsys.readouterr().out
 

@@ -7,7 +7,7 @@ from _support import images, small_model
 from timm.layers import get_notrace_functions, get_notrace_modules
 from torchvision.models import feature_extraction
 
-from gcvit_edu.ablation import MIXERS, with_mixer
+from gcvit_edu.mixers import MIXERS, with_mixer
 from gcvit_edu.model import GCViT
 from gcvit_edu.zoo import create_model
 

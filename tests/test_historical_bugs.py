@@ -24,7 +24,7 @@ from gcvit_edu.attention import GlobalWindowAttention, attend
 from gcvit_edu.layers import FusedMBConv
 from gcvit_edu.model import GCViT
 from gcvit_edu.query import GlobalQueryGenerator
-from gcvit_edu.weights import convert_state_dict
+from gcvit_edu.weight_keys import convert_state_dict
 from gcvit_edu.zoo import create_model
 
 Planter = Callable[[pytest.MonkeyPatch], None]

@@ -9,7 +9,8 @@ import pytest
 import torch
 from _project import ROOT
 
-from gcvit_edu.zoo import create_model, list_models
+from gcvit_edu.variants import list_models
+from gcvit_edu.zoo import create_model
 
 
 @pytest.fixture(scope="module")

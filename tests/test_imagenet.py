@@ -12,17 +12,12 @@ import pytest
 from _imagenet import add, archives_of, make_tree, put_archive, tar_of
 from torchvision.datasets.imagenet import ARCHIVE_META
 
-from gcvit_edu.data import archives
-from gcvit_edu.data.encoded import Encoded, FolderPictures, PackedPictures
 from gcvit_edu.data.folder import BadImage
-from gcvit_edu.data.imagenet import (
-    check_class_order,
-    imagenet_classes,
-    imagenet_names,
-    open_pictures,
-)
-from gcvit_edu.data.packing import Settings, prepare
-from gcvit_edu.train.samples import Samples, attribute_of
+from gcvit_edu.data.imagenet import archives
+from gcvit_edu.data.imagenet.classes import check_class_order, imagenet_classes, imagenet_names, open_pictures
+from gcvit_edu.data.imagenet.encoded import Encoded, FolderPictures, PackedPictures
+from gcvit_edu.data.imagenet.packing import Settings, prepare
+from gcvit_edu.train.batches import Samples, attribute_of
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from _imagenet import make_tree
 from _project import BOOK, PACKAGE, read_notebook
 from _train import with_set
 
-from gcvit_edu.data.prepare import main as prepare
+from gcvit_edu.data.imagenet.prepare import main as prepare
 
 CHAPTER = read_notebook(BOOK / "13_imagenet.ipynb")
 TEXT = "\n\n".join(cell.source for cell in CHAPTER.cells if cell.cell_type == "markdown")
@@ -25,12 +25,12 @@ SMALL += ["log_every=1"]
 TINY = ["model=nano", "image_size=32", "batch_size=4", "device=cpu"]
 # What makes a command small, by module; what it prints stays as it is.
 SMALLER: dict[str, list[str]] = {
-    "gcvit_edu.data.prepare": [],
-    "gcvit_edu.data.speed": ["--size", "32", "--rounds", "1"],
+    "gcvit_edu.data.imagenet.prepare": [],
+    "gcvit_edu.bench.loading": ["--size", "32", "--rounds", "1"],
     "gcvit_edu.train": with_set(SMALL),
-    "gcvit_edu.train.cost": [],
-    "gcvit_edu.train.sick": ["--epochs", "1"],
-    "gcvit_edu.train.throughput": ["--rounds", "1", *with_set(TINY)],
+    "gcvit_edu.bench.cost": [],
+    "gcvit_edu.experiments.failure_modes": ["--epochs", "1"],
+    "gcvit_edu.bench.training": ["--rounds", "1", *with_set(TINY)],
 }
 
 
@@ -93,7 +93,7 @@ def test_a_command_runs_as_printed(
         words += with_set(batch_for(command))
     if "--workers" in words:  # of the preparation
         words[words.index("--workers") + 1] = "2"
-    if module == "gcvit_edu.data.prepare" and "--verify" not in words:
+    if module == "gcvit_edu.data.imagenet.prepare" and "--verify" not in words:
         words[words.index("--out") + 1] = str(tmp_path / "new")
     monkeypatch.setattr(torch, "compile", lambda network: network)  # needs a compiler of C++, and minutes
     run: Callable[[list[str]], object] = main_of(module)
@@ -113,7 +113,7 @@ def main_of(module: str) -> Callable[[list[str]], object]:
 def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the emoji, 200 to train on and to validate; the commands are the same for all."""
     from gcvit_edu.data import Emoji
-    from gcvit_edu.train import sick
+    from gcvit_edu.experiments import failure_modes
 
     whole = Emoji.__init__
 
@@ -122,7 +122,9 @@ def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
         self.drawings = self.drawings[:: max(1, len(self.drawings) // 200)]
 
     monkeypatch.setattr(Emoji, "__init__", few)
-    monkeypatch.setattr(sick, "CASES", {name: sick.CASES[name] for name in ("healthy", "wrong query")})
+    monkeypatch.setattr(
+        failure_modes, "CASES", {name: failure_modes.CASES[name] for name in ("healthy", "wrong query")}
+    )
 
 
 def started(command: str, roots: dict[str, Path], folder: Path) -> list[str]:

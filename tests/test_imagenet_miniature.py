@@ -10,7 +10,7 @@ from _train import final_state, finish, history, last_step, signal_at, with_set
 from safetensors.torch import load_file
 
 from gcvit_edu.train import Place, changed, evaluate, load_recipe
-from gcvit_edu.train.samples import validation_batches
+from gcvit_edu.train.batches import validation_batches
 
 # 1,000 pictures to train on and 1,000 to validate: 5 steps in an epoch. All else is the recipe's.
 MINIATURE = ["model=nano", "image_size=32", "epochs=2", "warmup_epochs=1", "batch_size=200", "workers=1"]
@@ -25,7 +25,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_epochs_by_two_processes_resumed_once_and_evaluated(tree: Path, tmp_path: Path) -> None:
     out, printed = tmp_path / "out", tmp_path / "printed"
     settings = [f"data={tree}", *MINIATURE]
-    arguments = ["imagenet_xxtiny", "--out", str(out), *with_set(settings), "--resume"]
+    arguments = ["imagenet", "--out", str(out), *with_set(settings), "--resume"]
     codes = signal_at(3, out, arguments, printed, processes=2)
     assert codes == [-signal.SIGKILL] * 2
     assert 3 <= last_step(out) < 10
@@ -39,8 +39,8 @@ def test_two_epochs_by_two_processes_resumed_once_and_evaluated(tree: Path, tmp_
     assert (out / "log.jsonl").stat().st_size < 50_000  # without tables of a million numbers
     assert len(final_state(out)["random"]) == 2
 
-    recipe = load_recipe("imagenet_xxtiny")
-    config = changed(recipe.config, settings)
+    recipe = load_recipe("imagenet")
+    config = recipe.complete(changed(recipe.config, settings))
     model = recipe.make_model(config)
     model.load_state_dict(load_file(out / "final.safetensors"))
     alone = Place(0, 1, torch.device("cpu"))

@@ -13,60 +13,84 @@ from _imagenet import WNIDS, archives_of, make_tree, put_archive
 from _train import with_set
 from PIL import Image
 
-import gcvit_edu.train.recipes as ladder
+import gcvit_edu.recipes as ladder
 from gcvit_edu.counting import count
 from gcvit_edu.data import published_figures
 from gcvit_edu.data.augment import seeded
 from gcvit_edu.data.folder import BadImage
-from gcvit_edu.data.imagenet import open_pictures
-from gcvit_edu.data.packing import Settings, prepare
-from gcvit_edu.train import changed, load_recipe, recipe_names
+from gcvit_edu.data.imagenet.classes import open_pictures
+from gcvit_edu.data.imagenet.packing import Settings, prepare
+from gcvit_edu.recipes import imagenet as common
+from gcvit_edu.train import Recipe, changed, load_recipe
 from gcvit_edu.train.__main__ import BAD_INPUT, main
-from gcvit_edu.train.dist import Place
-from gcvit_edu.train.recipes import _imagenet as common
-from gcvit_edu.train.sampler import Parts
-from gcvit_edu.train.samples import attribute_of, train_batches, validation_batches
-from gcvit_edu.zoo import VARIANTS
+from gcvit_edu.train.batches import Parts, attribute_of, train_batches, validation_batches
+from gcvit_edu.train.distributed import Place
+from gcvit_edu.variants import VARIANTS
 
-RECIPES = [name for name in recipe_names() if name.startswith("imagenet_")]
+SIZES = [name for name in VARIANTS if name != "nano"]
+RECIPES = ("imagenet", "imagenet_finetune")
+
+
+def recipe_of(variant: str) -> Recipe:
+    return load_recipe("imagenet_finetune" if "_" in variant else "imagenet")
 
 
 # ------------------------------------------------------------------------------------------------- what they say
 
 
-def test_every_variant_but_nano_has_a_recipe() -> None:
-    assert {name.removeprefix("imagenet_") for name in RECIPES} == set(VARIANTS) - {"nano"}
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_docstring_states_the_published_figures_as_those_of_the_paper(name: str) -> None:
-    recipe, variant = load_recipe(name), name.removeprefix("imagenet_")
-    figures, numbers = published_figures("sizes")[variant], VARIANTS[variant]
-    assert recipe.config.model == variant
-    assert f"Paper: {figures['top_1']} % top-1" in recipe.text
-    assert f"drop path {numbers.drop_path_rate:g}" in recipe.text
-    assert f"{figures['gmacs']} billion multiply-adds" in recipe.text
-    assert f"at {numbers.image_size} pixels" in recipe.text
-    assert recipe.config.image_size == numbers.image_size
-    assert recipe.config.drop_path_rate is None  # the variant's own
-    assert f"{figures['top_1']} % top-1 is the paper's figure, not ours" in recipe.text or "unknown" in recipe.text
+@pytest.mark.parametrize("variant", SIZES)
+def test_a_table_states_the_published_figures_as_those_of_the_paper(variant: str) -> None:
+    recipe, figures, numbers = recipe_of(variant), published_figures("sizes")[variant], VARIANTS[variant]
+    (row,) = re.findall(rf"^\| {variant} \|.*", recipe.text, re.MULTILINE)
+    for stated in (f"{figures['top_1']} %", f"| {numbers.drop_path_rate:g} |", f"{figures['gmacs']} billion"):
+        assert stated in row
+    config = recipe.complete(replace(recipe.config, model=variant))
+    assert row.endswith(f"| {config.accumulate} |")
+    assert (config.model, config.image_size) == (variant, numbers.image_size)
+    assert config.drop_path_rate is None  # the variant's own
     assert "not run here" in recipe.text
+    assert "the paper's figure, not ours" in recipe.text or "unknown" in recipe.text
 
 
-@pytest.mark.parametrize("name", ["imagenet_xtiny", "imagenet_tiny2", "imagenet_small2"])
-def test_multiply_adds_that_were_published_otherwise_are_counted(name: str) -> None:
-    recipe = load_recipe(name)
+@pytest.mark.parametrize("variant", ["xtiny", "tiny2", "small2", "large_384", "large_512"])
+def test_multiply_adds_that_were_published_otherwise_are_counted(variant: str) -> None:
+    recipe = recipe_of(variant)
+    config = recipe.complete(replace(recipe.config, model=variant, weights=""))
     with torch.device("meta"):
-        model = recipe.make_model(recipe.config)
-    found = count(model, torch.empty(1, 3, 224, 224, device="meta")).multiply_adds / 1e9
-    assert f"a counter finds {found:.2f} billion" in recipe.text
+        model = recipe.make_model(config)
+    side = config.image_size
+    found = count(model, torch.empty(1, 3, side, side, device="meta")).multiply_adds / 1e9
+    assert f"{published_figures('sizes')[variant]['gmacs']} billion (counted: {found:.2f})" in recipe.text
+
+
+def test_what_the_user_sets_is_not_completed() -> None:
+    recipe = load_recipe("imagenet")
+    given = replace(recipe.config, model="small", accumulate=1, image_size=96)
+    assert recipe.complete(given) == given
+    assert recipe.complete(recipe.config).accumulate == 1
+    assert recipe.complete(replace(given, accumulate=None)).accumulate == 4
+    with pytest.raises(ValueError, match=r"model='timm/resnet18' is no variant .* set image_size"):
+        recipe.complete(replace(recipe.config, model="timm/resnet18"))
+
+
+RENAMED = {
+    "imagenet_tiny": "imagenet --set model=tiny",
+    "imagenet_large_384": "imagenet_finetune",
+    "finetune": "folder",
+}
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_gives_the_new_one(old: str, new: str) -> None:
+    with pytest.raises(ValueError, match=new):
+        load_recipe(old)
 
 
 def test_every_command_of_the_docstrings_and_of_the_ladder_is_understood() -> None:
     texts = [load_recipe(name).text for name in (*RECIPES, "imagenette", "imagenet100")]
     lines = [line for text in texts for line in re.findall(r"gcvit_edu\.train (.+(?:\\\n.+)?)", text)]
     lines += re.findall(r"`(\w+ --data [^`]+|emoji_nano)`", ladder.__doc__ or "")
-    assert len(lines) >= len(RECIPES) + 2 + 4
+    assert len(lines) >= 3 + 2 + 4
     for line in lines:
         name, *options = shlex.split(line.replace("\\\n", " ").split("`")[0])
         settings = [option for before, option in pairwise(options) if before == "--set"]
@@ -78,7 +102,7 @@ def test_every_command_of_the_docstrings_and_of_the_ladder_is_understood() -> No
 
 @pytest.mark.parametrize(("batch", "rate"), [(256, 2.5e-4), (1024, 1e-3), (4096, 4e-3)])
 def test_the_rate_is_proportional_to_the_batch(batch: int, rate: float) -> None:
-    config = changed(load_recipe("imagenet_tiny").config, [f"batch_size={batch}"])
+    config = changed(load_recipe("imagenet").config, [f"batch_size={batch}"])
     assert config.lr == pytest.approx(rate)
     assert (config.lr_first, config.lr_last) == (1e-6, 5e-6)
     assert changed(config, ["base_lr=2e-3"]).lr == pytest.approx(2 * rate)
@@ -99,7 +123,7 @@ def test_the_rate_is_proportional_to_the_batch(batch: int, rate: float) -> None:
 )
 def test_refusals_of_the_config(setting: str, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
-        changed(load_recipe("imagenet_tiny").config, [setting])
+        changed(load_recipe("imagenet").config, [setting])
 
 
 # ---------------------------------------------------------------------------------------------------- the data
@@ -112,7 +136,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def small(root: Path, **changes: object) -> common.ImageNetConfig:
     numbers: dict[str, object] = {"data": str(root), "num_classes": 3, "image_size": 32, "batch_size": 8}
-    return replace(load_recipe("imagenet_xxtiny").config, **{**numbers, **changes})
+    return replace(load_recipe("imagenet").config, **{"model": "xxtiny", "accumulate": 1, **numbers, **changes})
 
 
 def test_pictures_have_the_size_and_the_classes(tree: Path) -> None:
@@ -196,7 +220,7 @@ def test_randaugment_is_applied_to_the_picture_only(tree: Path) -> None:
 
 
 def test_the_strength_is_the_released_one() -> None:
-    policy = common._policy(load_recipe("imagenet_tiny").config)
+    policy = common._policy(common.complete(common.CONFIG))
     assert policy is not None
     picture = Image.fromarray(np.arange(48 * 48 * 3, dtype=np.uint32).reshape(48, 48, 3).astype(np.uint8))
     with seeded(1):
@@ -209,7 +233,7 @@ def test_the_strength_is_the_released_one() -> None:
 @pytest.mark.parametrize("notation", ["rand-m9-mstd0.5-inc1", "rand-m9-mstd0.5-mmax9-inc1", "rand-m10-inc1"])
 def test_the_strongest_operation_leaves_something_to_see(notation: str) -> None:
     """timm's posterize keeps no bit at a strength of 10, which a spread of 0.5 around 9 reaches."""
-    policy = common._policy(replace(load_recipe("imagenet_tiny").config, auto_augment=notation))
+    policy = common._policy(common.complete(replace(common.CONFIG, auto_augment=notation)))
     assert policy is not None
     values = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
     for op in policy.lambd.ops:
@@ -235,8 +259,8 @@ def test_the_middle_of_the_picture_is_validated(tmp_path: Path) -> None:
 def test_classes_that_are_not_imagenets_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make_tree(tmp_path / "tree", classes=3)
     (root / "val" / WNIDS[2]).rename(root / "val" / f"{WNIDS[2]}x")
-    settings = [f"data={root}", "num_classes=3", "batch_size=8", "device=cpu"]
-    assert main(["imagenet_xxtiny", "--out", str(tmp_path / "out"), *with_set(settings)]) == BAD_INPUT
+    settings = [f"data={root}", "model=xxtiny", "num_classes=3", "batch_size=8", "device=cpu"]
+    assert main(["imagenet", "--out", str(tmp_path / "out"), *with_set(settings)]) == BAD_INPUT
     said = capsys.readouterr().err
     assert f"val has the class '{WNIDS[2]}x' (1 such), which is no wnid of ImageNet-1k" in said
 
@@ -263,13 +287,13 @@ def test_another_notation_of_randaugment_is_refused(tree: Path) -> None:
 def test_weights_of_another_size_begin_a_run(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    config = replace(common.CONFIG, model="nano", image_size=64, num_classes=3)
+    config = replace(common.CONFIG, model="nano", image_size=64, accumulate=1, num_classes=3)
     first = common.make_model(config)
     save_file(first.state_dict(), tmp_path / "first.safetensors")
     larger = replace(config, image_size=96, weights=str(tmp_path / "first.safetensors"))
     second = common.make_model(larger)
     assert torch.equal(second.head.weight, first.head.weight)
     assert second.config.window_sizes == (6, 6, 6, 3)
-    fine = load_recipe("imagenet_large_384")
+    fine = load_recipe("imagenet_finetune")
     with pytest.raises(FileNotFoundError, match=r"no weights at runs/large/final\.safetensors"):
-        fine.make_model(replace(fine.config, model="nano"))
+        fine.make_model(fine.complete(replace(fine.config, model="nano")))

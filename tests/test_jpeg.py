@@ -11,10 +11,10 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
-from gcvit_edu.data import jpeg
-from gcvit_edu.data.encoded import EncodedImage
 from gcvit_edu.data.folder import BadImage
-from gcvit_edu.data.jpeg import JpegCrop, ToNormalized, cropped
+from gcvit_edu.data.imagenet import jpeg
+from gcvit_edu.data.imagenet.encoded import EncodedImage
+from gcvit_edu.data.imagenet.jpeg import JpegCrop, ToNormalized, cropped
 from gcvit_edu.data.photos import load_photo
 from gcvit_edu.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 
@@ -112,7 +112,7 @@ def boxes(monkeypatch: pytest.MonkeyPatch, image: EncodedImage, draws: int) -> l
         found.append(box)
         return torch.zeros(3, size, size, dtype=torch.uint8)
 
-    monkeypatch.setattr("gcvit_edu.data.jpeg.cropped", remember)
+    monkeypatch.setattr("gcvit_edu.data.imagenet.jpeg.cropped", remember)
     torch.manual_seed(0)
     crop = JpegCrop(224)
     for _ in range(draws):

@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from gcvit_edu import explore
-from gcvit_edu.ablation import with_mixer
 from gcvit_edu.capture import AttentionRecord, capture_attention
+from gcvit_edu.experiments.map_faithfulness import candidates
 from gcvit_edu.maps import (
     attention_map,
     gradient_times_attention,
@@ -19,7 +19,7 @@ from gcvit_edu.maps import (
     window_means,
     windows_to_map,
 )
-from gcvit_edu.maps.judge import candidates
+from gcvit_edu.mixers import with_mixer
 from gcvit_edu.model import GCViT
 from gcvit_edu.zoo import create_model
 

@@ -8,15 +8,15 @@ import torch
 from _support import images, peak_error_of, small_model
 from torch import Tensor, nn
 
-from gcvit_edu.ablation import changed_query, shuffled
+from gcvit_edu.experiments.map_faithfulness import candidates
+from gcvit_edu.interventions import changed_query, shuffled
 from gcvit_edu.maps import attention_map
-from gcvit_edu.maps.judge import (
+from gcvit_edu.maps.faithfulness import (
     SANITY,
     area,
     blurred,
     bootstrap,
     brightest_first,
-    candidates,
     centre_prior,
     contrast_map,
     deletion_and_insertion,

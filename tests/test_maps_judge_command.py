@@ -12,25 +12,27 @@ from torch import Tensor
 
 from gcvit_edu import create_model
 from gcvit_edu.data import Scenes, emoji_classes
-from gcvit_edu.maps import METHODS, attention_map
-from gcvit_edu.maps.judge import (
+from gcvit_edu.experiments.map_faithfulness import (
     BASELINES,
     FIGURES,
+    candidates,
+    judge,
+    main,
+    read_judgement,
+    single_scenes,
+    summarise,
+)
+from gcvit_edu.maps import METHODS, attention_map
+from gcvit_edu.maps.faithfulness import (
     SANITY,
     area,
     blurred,
     brightest_first,
-    candidates,
     deletion_and_insertion,
     energy,
-    judge,
     pointing,
-    read_judgement,
-    single_scenes,
-    summarise,
     untrained,
 )
-from gcvit_edu.maps.judge.__main__ import main
 
 
 def test_scenes_show_one_emoji_that_training_did_not_see() -> None:
@@ -141,7 +143,7 @@ def test_the_command_goes_on_where_it_was_stopped_and_writes_the_same(
 
     target = ["--out", str(tmp_path / "parts.json"), *few]
     with monkeypatch.context() as patch:
-        patch.setattr("gcvit_edu.maps.judge.run.energy", stop_at_the_third)
+        patch.setattr("gcvit_edu.experiments.map_faithfulness.energy", stop_at_the_third)
         with pytest.raises(Stopped):
             main(target)
     rows = tmp_path / "parts.json.rows"
@@ -152,7 +154,7 @@ def test_the_command_goes_on_where_it_was_stopped_and_writes_the_same(
         main([*target, "--seed", "1"])
     assert "parts.json.rows holds scenes judged with other settings" in capsys.readouterr().err
     with monkeypatch.context() as patch:
-        patch.setattr("gcvit_edu.maps.judge.run.energy", lambda *args: seen.append(args) or energy(*args))
+        patch.setattr("gcvit_edu.experiments.map_faithfulness.energy", lambda *args: seen.append(args) or energy(*args))
         seen.clear()
         assert main(target) == whole
     assert len(seen) == 9  # one scene, six maps and three baselines

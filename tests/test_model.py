@@ -20,7 +20,7 @@ from gcvit_edu.inputs import check_image
 from gcvit_edu.layers import DropPath, FusedMBConv, LayerScale, SqueezeExcite
 from gcvit_edu.model import Block, GCViT, Stage
 from gcvit_edu.position import RelativePositionBias
-from gcvit_edu.zoo import VARIANTS
+from gcvit_edu.variants import VARIANTS
 
 
 def cousin(name: str) -> GCViT:

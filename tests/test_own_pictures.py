@@ -23,14 +23,14 @@ from _pictures import (
 from PIL import Image, ImageOps
 from torchvision.transforms import v2
 
-from gcvit_edu.data.encoded import Encoded, EncodedImage, FolderPictures
 from gcvit_edu.data.folder import Folder
-from gcvit_edu.data.imagenet import imagenet_classes, open_pictures
-from gcvit_edu.data.jpeg import JpegCrop
-from gcvit_edu.data.packing import shrunk
-from gcvit_edu.data.prepare import main as prepare
-from gcvit_edu.data.shards import Shards
-from gcvit_edu.explorer import command
+from gcvit_edu.data.imagenet.classes import imagenet_classes, open_pictures
+from gcvit_edu.data.imagenet.encoded import Encoded, EncodedImage, FolderPictures
+from gcvit_edu.data.imagenet.jpeg import JpegCrop
+from gcvit_edu.data.imagenet.packing import shrunk
+from gcvit_edu.data.imagenet.prepare import main as prepare
+from gcvit_edu.data.imagenet.shards import Shards
+from gcvit_edu.explorer import __main__
 from gcvit_edu.train import load_recipe
 from gcvit_edu.train.transforms import validation_transform
 
@@ -72,13 +72,12 @@ def config_for(recipe: str, folder: Path) -> object:
     return loaded.complete(replace(loaded.config, **changes))
 
 
-@pytest.mark.parametrize("recipe", ["folder", "finetune"])
 @pytest.mark.parametrize("how", STORINGS)
-def test_a_run_is_given_what_plain_files_would_give_it(how: str, recipe: str, tmp_path: Path) -> None:
+def test_a_run_is_given_what_plain_files_would_give_it(how: str, tmp_path: Path) -> None:
     sets = []
     for name, store in (("plain", plain), ("stored", STORINGS[how])):
-        config = config_for(recipe, drawings(tmp_path / name, store))
-        sets.append(load_recipe(recipe).make_data(config))
+        config = config_for("folder", drawings(tmp_path / name, store))
+        sets.append(load_recipe("folder").make_data(config))
     for expected, found in zip(*sets, strict=True):
         assert len(found) == len(expected) == 9
         for index in range(9):
@@ -91,9 +90,9 @@ def test_the_explorer_shows_what_was_trained_on(how: str, tmp_path: Path, monkey
     seen = []
     suffix, content = STORINGS[how](shape("cross"))
     path = write(tmp_path / "root" / "cross" / f"1{suffix}", content)
-    monkeypatch.setattr(command, "explore", lambda _model, picture, **_options: seen.append(picture))
+    monkeypatch.setattr(__main__, "explore", lambda _model, picture, **_options: seen.append(picture))
     with pytest.raises(AttributeError):  # there is no page to save
-        command.main([str(path), "--out", str(tmp_path / "page.html")])
+        __main__.main([str(path), "--out", str(tmp_path / "page.html")])
     assert np.array_equal(np.asarray(seen[0]), np.asarray(Folder(tmp_path / "root")[0][0]))
 
 
@@ -102,7 +101,7 @@ def test_a_file_without_a_range_is_named_by_all_readers(tmp_path: Path, capsys: 
     for folder in (Folder(tmp_path / "train"), FolderPictures(tmp_path / "train")):
         with pytest.raises(ValueError, match=r"scan\.tif cannot be read \(mode F, floats.*8 or 16 bits"):
             folder[0]
-    assert command.main([str(path), "--out", str(tmp_path / "page.html")]) == 2
+    assert __main__.main([str(path), "--out", str(tmp_path / "page.html")]) == 2
     assert "mode F, floats" in capsys.readouterr().err
     assert prepare([str(tmp_path), "--out", str(tmp_path / "out"), "--classes", "0"]) == 2
     assert "mode F, floats" in capsys.readouterr().err

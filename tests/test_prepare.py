@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 from _imagenet import make_tree
 
-from gcvit_edu.data import packing
-from gcvit_edu.data.encoded import FolderPictures
 from gcvit_edu.data.folder import BadImage
-from gcvit_edu.data.imagenet import imagenet_classes, open_pictures
-from gcvit_edu.data.packing import Job, Settings, prepare
-from gcvit_edu.data.prepare import main
-from gcvit_edu.data.shards import Shards, read_manifest, verify
+from gcvit_edu.data.imagenet import packing
+from gcvit_edu.data.imagenet.classes import imagenet_classes, open_pictures
+from gcvit_edu.data.imagenet.encoded import FolderPictures
+from gcvit_edu.data.imagenet.packing import Job, Settings, prepare
+from gcvit_edu.data.imagenet.prepare import main
+from gcvit_edu.data.imagenet.shards import Shards, read_manifest, verify
 
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["gcvit_edu.data.prepare", "webdataset", "timm.data"])
+_PROCESSES.set_forkserver_preload(["gcvit_edu.data.imagenet.prepare", "webdataset", "timm.data"])
 TRAIN = Settings("train", shard_size=8)  # of 20 pictures: 8, 8 and 4
 
 

@@ -10,12 +10,12 @@ import pytest
 from _imagenet import make_tree
 from PIL import Image
 
-from gcvit_edu.data.cuttings import cut_photos
-from gcvit_edu.data.encoded import EncodedImage, FolderPictures
 from gcvit_edu.data.folder import BadImage
-from gcvit_edu.data.packing import Settings, prepare, shrunk
-from gcvit_edu.data.prepare import main
-from gcvit_edu.data.shards import Shards, read_manifest, verify
+from gcvit_edu.data.imagenet.encoded import EncodedImage, FolderPictures
+from gcvit_edu.data.imagenet.packing import Settings, prepare, shrunk
+from gcvit_edu.data.imagenet.photo_crops import cut_photos
+from gcvit_edu.data.imagenet.prepare import main
+from gcvit_edu.data.imagenet.shards import Shards, read_manifest, verify
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import torch
 from _support import blocks_and_query, enlarge_weights, loop_attention, reach
 from torch import Tensor
 
-from gcvit_edu.ablation import MIXERS, with_mixer
 from gcvit_edu.attention import GlobalWindowAttention
 from gcvit_edu.capture import capture_attention
 from gcvit_edu.config import GCViTConfig
+from gcvit_edu.mixers import MIXERS, with_mixer
 from gcvit_edu.model import GCViT
 
 WINDOW = 3

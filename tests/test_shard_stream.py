@@ -17,15 +17,14 @@ from torch.utils.data import DataLoader, get_worker_info
 from torchvision.transforms import v2
 
 from gcvit_edu.data.augment import Augmented
-from gcvit_edu.data.encoded import Encoded, EncodedImage, FolderPictures
-from gcvit_edu.data.jpeg import JpegCrop, ToNormalized
-from gcvit_edu.data.packing import Settings, prepare
-from gcvit_edu.data.shards import Shards
-from gcvit_edu.data.stream import ShardStream, pieces_of, shard_order
+from gcvit_edu.data.imagenet.encoded import Encoded, EncodedImage, FolderPictures
+from gcvit_edu.data.imagenet.jpeg import JpegCrop, ToNormalized
+from gcvit_edu.data.imagenet.packing import Settings, prepare
+from gcvit_edu.data.imagenet.shards import Shards
+from gcvit_edu.data.imagenet.stream import ShardStream, pieces_of, shard_order
 from gcvit_edu.train import Place, Run, loop
 from gcvit_edu.train.__main__ import BAD_INPUT, main
-from gcvit_edu.train.sampler import Parts
-from gcvit_edu.train.samples import train_batches, validation_batches
+from gcvit_edu.train.batches import Parts, train_batches, validation_batches
 
 PICTURES = 31  # of which no world and no batch is a divisor
 
@@ -180,7 +179,7 @@ def command(root: Path, out: Path, *settings: str) -> list[str]:
     """Two epochs of five steps by the ImageNet command."""
     numbers = ["model=nano", "image_size=32", f"num_classes={PICTURES}", "batch_size=6", "epochs=2", "warmup_epochs=0"]
     numbers += ["lr_last=0", "lr_first=0", "base_lr=0.1", "save_every=3", "log_every=1", "device=cpu", "workers=0"]
-    return ["imagenet_xxtiny", "--out", str(out), "--data", str(root), *with_set([*numbers, *settings])]
+    return ["imagenet", "--out", str(out), "--data", str(root), *with_set([*numbers, *settings])]
 
 
 def test_a_killed_run_over_a_stream_ends_as_an_undisturbed_one(prepared: Path, tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from _imagenet import make_tree, tar_of
 
-from gcvit_edu.data.encoded import FolderPictures
-from gcvit_edu.data.packing import Settings, prepare
-from gcvit_edu.data.prepare import main
-from gcvit_edu.data.shards import Shards, describe, read_record, verify
+from gcvit_edu.data.imagenet.encoded import FolderPictures
+from gcvit_edu.data.imagenet.packing import Settings, prepare
+from gcvit_edu.data.imagenet.prepare import main
+from gcvit_edu.data.imagenet.shards import Shards, describe, read_record, verify
 
 TRAIN = Settings("train", shard_size=8)  # of 20 pictures: 8, 8 and 4
 
@@ -60,7 +60,9 @@ def test_damage_is_found(
     printed = capsys.readouterr()
     assert "1 of 3 shards" in printed.out
     assert len(printed.err.splitlines()) == 1
-    assert re.search(message + ".* run python -m gcvit_edu.data.prepare with the same settings again", printed.err)
+    assert re.search(
+        message + ".* run python -m gcvit_edu.data.imagenet.prepare with the same settings again", printed.err
+    )
 
 
 def test_opening_finds_missing_and_short_shards(shards: Path, tree: Path) -> None:

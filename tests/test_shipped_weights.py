@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 import gcvit_edu
-from gcvit_edu.files import data_folder
-from gcvit_edu.train import evaluate, load_recipe, read_log
+from gcvit_edu.files import data_folder, read_log
+from gcvit_edu.train import evaluate, load_recipe
+from gcvit_edu.train.batches import validation_batches
 from gcvit_edu.train.config import replaced
-from gcvit_edu.train.dist import start
-from gcvit_edu.train.samples import validation_batches
+from gcvit_edu.train.distributed import start
 
 NAMES = list(gcvit_edu.shipped_weights())
 

@@ -13,13 +13,13 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
-from gcvit_edu.data import speed
+from gcvit_edu.bench import loading
+from gcvit_edu.bench.loading import Batches, LoaderSpeed, compare_loaders, main, our_loader, timm_loader
 from gcvit_edu.data.augment import Augmented
-from gcvit_edu.data.cuttings import IMAGENET_SIZES, cut_photos
-from gcvit_edu.data.encoded import Encoded, FolderPictures
 from gcvit_edu.data.folder import Folder
-from gcvit_edu.data.jpeg import JpegCrop, ToNormalized
-from gcvit_edu.data.speed import Batches, LoaderSpeed, compare_loaders, main, our_loader, timm_loader
+from gcvit_edu.data.imagenet.encoded import Encoded, FolderPictures
+from gcvit_edu.data.imagenet.jpeg import JpegCrop, ToNormalized
+from gcvit_edu.data.imagenet.photo_crops import IMAGENET_SIZES, cut_photos
 
 
 def test_photographs_are_cut_into_pictures_of_imagenets_sizes(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_both_loaders_load_the_same_pictures_and_are_timed(
     found = compare_loaders(tmp_path, size=32, batch_size=10, rounds=1)
     assert min(found.ours, found.timm) > 0
     assert torch.get_num_threads() == threads
-    monkeypatch.setattr("gcvit_edu.data.speed.cut_photos", partial(cut_photos, sizes=((50, 40),)))
+    monkeypatch.setattr("gcvit_edu.bench.loading.cut_photos", partial(cut_photos, sizes=((50, 40),)))
     assert main(["--pictures", "64", "--size", "32", "--rounds", "1"]).ratio > 0
     assert "ours" in capsys.readouterr().out
     with pytest.raises(SystemExit):
@@ -113,8 +113,8 @@ def test_pictures_per_second_are_those_of_the_median_round_on_one_thread(
     def make(name: str, *_: object) -> Batches:
         return Loader(name)
 
-    monkeypatch.setattr(speed, "_MAKERS", {name: partial(make, name) for name in seconds})
-    monkeypatch.setattr(speed, "time", SimpleNamespace(process_time=lambda: now[0]))
+    monkeypatch.setattr(loading, "_MAKERS", {name: partial(make, name) for name in seconds})
+    monkeypatch.setattr(loading, "time", SimpleNamespace(process_time=lambda: now[0]))
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:

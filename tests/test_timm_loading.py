@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from gcvit_edu import shipped_weights
 from gcvit_edu.data import normalize
 from gcvit_edu.files import data_folder
-from gcvit_edu.weights import NVIDIA_LICENCE, convert_state_dict
+from gcvit_edu.weight_keys import convert_state_dict
+from gcvit_edu.weights import NVIDIA_LICENCE
 from gcvit_edu.zoo import create_model
 
 ENTRY = "gcvit_edu_nano"

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from gcvit_edu.config import GCViTConfig
 from gcvit_edu.model import GCViT
-from gcvit_edu.weights import TIMM_VARIANTS, convert_state_dict
+from gcvit_edu.weight_keys import convert_state_dict
+from gcvit_edu.weights import TIMM_VARIANTS
 from gcvit_edu.zoo import create_model
 
 pytestmark = pytest.mark.skipif(

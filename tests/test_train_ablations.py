@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from gcvit_edu.ablation import MIXERS, QUERY_CHANGES, changed_query, with_mixer
+from gcvit_edu.experiments import query_ablations
+from gcvit_edu.interventions import QUERY_CHANGES, changed_query
+from gcvit_edu.mixers import MIXERS, with_mixer
 from gcvit_edu.model import GCViT
-from gcvit_edu.train import ablations
-from gcvit_edu.train.dist import Place
-from gcvit_edu.train.mixing import mix
+from gcvit_edu.train.distributed import Place
+from gcvit_edu.train.mixup import mix
 from gcvit_edu.train.optim import learning_rate
 from gcvit_edu.train.recipe import load_recipe
 
@@ -37,9 +38,9 @@ def made(mixer: str) -> GCViT:
 
 def test_together_is_as_alone() -> None:
     together = {mixer: made(mixer) for mixer in ("global query", "local only")}
-    losses = ablations.train_together(together, batches, epochs=2, steps=2)
+    losses = query_ablations.train_together(together, batches, epochs=2, steps=2)
     alone = {"local only": made("local only")}
-    assert ablations.train_together(alone, batches, epochs=2, steps=2) == {"local only": losses["local only"]}
+    assert query_ablations.train_together(alone, batches, epochs=2, steps=2) == {"local only": losses["local only"]}
     for one, other in zip(alone["local only"].parameters(), together["local only"].parameters(), strict=True):
         assert torch.equal(one, other)
     assert losses["global query"] != losses["local only"]
@@ -47,8 +48,8 @@ def test_together_is_as_alone() -> None:
 
 
 def test_the_loss_of_the_last_epoch_falls() -> None:
-    first = ablations.train_together({0: small_model()}, batches, epochs=1, steps=2)
-    last = ablations.train_together({0: small_model()}, lambda _: batches(0), epochs=8, steps=2)
+    first = query_ablations.train_together({0: small_model()}, batches, epochs=1, steps=2)
+    last = query_ablations.train_together({0: small_model()}, lambda _: batches(0), epochs=8, steps=2)
     assert last[0] < first[0]
 
 
@@ -63,17 +64,17 @@ def test_rates_decays_and_the_smoothed_loss_are_those_of_the_text(monkeypatch: p
             decays[:] = [group["weight_decay"] for group in self.param_groups]
             super().step()
 
-    monkeypatch.setattr(ablations, "AdamW", Optimizer)
+    monkeypatch.setattr(query_ablations, "AdamW", Optimizer)
     torch.manual_seed(0)
     net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
     some, targets = torch.randn(4, 3, 2, 2), torch.eye(5)[:4]
     with torch.no_grad():
         before = F.cross_entropy(net(some), targets, label_smoothing=0.1).item()
-    assert ablations.train_together({0: net}, lambda _: [(some, targets)], epochs=1, steps=1) == {
+    assert query_ablations.train_together({0: net}, lambda _: [(some, targets)], epochs=1, steps=1) == {
         0: pytest.approx(before)
     }
     rates.clear()
-    ablations.train_together({0: net}, lambda _: 5 * [(some, targets)], epochs=4, steps=5)
+    query_ablations.train_together({0: net}, lambda _: 5 * [(some, targets)], epochs=4, steps=5)
     plan = {"total": 20, "warmup": 2, "first": 1e-6, "peak": 1e-3, "last": 1e-6}
     assert rates == [learning_rate(step, **plan) for step in range(20)]
     assert decays == [0.05, 0.0]
@@ -83,7 +84,7 @@ def test_rates_decays_and_the_smoothed_loss_are_those_of_the_text(monkeypatch: p
 def test_batches_must_be_as_many_as_steps(steps: int) -> None:
     """Else means and rates would be wrong without a word."""
     with pytest.raises(ValueError, match="zip"):
-        ablations.train_together({0: small_model()}, batches, epochs=1, steps=steps)
+        query_ablations.train_together({0: small_model()}, batches, epochs=1, steps=steps)
 
 
 def test_a_loss_that_is_not_finite_stops() -> None:
@@ -91,12 +92,13 @@ def test_a_loss_that_is_not_finite_stops() -> None:
         yield torch.full((2, 3, 64, 64), float("nan")), torch.eye(5)[:2]
 
     with pytest.raises(ArithmeticError, match="the loss of x is nan in epoch 1; lower PEAK"):
-        ablations.train_together({"x": small_model()}, broken, epochs=2, steps=1)
+        query_ablations.train_together({"x": small_model()}, broken, epochs=2, steps=1)
 
 
 def test_networks_of_one_seed_differ_only_where_they_must() -> None:
-    one, same, other = (ablations.network(*what, classes=13, seed=0) for what in (
-        ("global query", ablations.OWN), ("global query", ablations.OWN), ("local only", ablations.NARROW)
+    one, same, other = (query_ablations.network(*what, classes=13, seed=0) for what in (
+        ("global query", query_ablations.OWN), ("global query", query_ablations.OWN),
+        ("local only", query_ablations.NARROW),
     ))  # fmt: skip
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters(), strict=True))
     assert torch.equal(one.stem.conv.weight, other.stem.conv.weight)
@@ -108,13 +110,15 @@ def test_scores_of_changed_queries() -> None:
     net, pictures = small_model(), some_images(12, 64)
     with torch.no_grad():
         labels = net(pictures).argmax(1)
-    scores = ablations.query_scores(net, pictures, labels, CPU)
+    scores = query_ablations.query_scores(net, pictures, labels, CPU)
     assert list(scores) == list(QUERY_CHANGES)
     assert scores["unchanged"] == 1
     assert scores["zero"] < 1
     for none in ([], ()):
-        assert ablations.query_scores(net, pictures, labels, CPU, stages=none) == {"unchanged": 1}
-    assert ablations.query_scores(with_mixer(small_model(), "shifted"), pictures, labels, CPU).keys() == {"unchanged"}
+        assert query_ablations.query_scores(net, pictures, labels, CPU, stages=none) == {"unchanged": 1}
+    assert query_ablations.query_scores(with_mixer(small_model(), "shifted"), pictures, labels, CPU).keys() == {
+        "unchanged"
+    }
 
 
 def test_each_change_is_applied_to_pictures_whose_neighbours_have_any_class(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,8 +132,8 @@ def test_each_change_is_applied_to_pictures_whose_neighbours_have_any_class(monk
             seen.append((*batch, model(batch[0])))
         return SimpleNamespace(top1=len(seen) / 100)
 
-    monkeypatch.setattr(ablations, "evaluate", judge)
-    scores = ablations.query_scores(net, pictures, labels, CPU, stages=(0, 2))
+    monkeypatch.setattr(query_ablations, "evaluate", judge)
+    scores = query_ablations.query_scores(net, pictures, labels, CPU, stages=(0, 2))
     assert scores == {name: number / 100 for number, name in enumerate(QUERY_CHANGES, start=1)}
     order = seen[0][1]
     assert order.sort().values.equal(labels)
@@ -169,9 +173,9 @@ def little(monkeypatch: pytest.MonkeyPatch) -> Few:
     training, validation = recipe.make_data(recipe.config)
     few = Few(training, 9)
     object.__setattr__(recipe, "make_data", lambda config: (few, Few(validation, 6)))
-    monkeypatch.setattr(ablations, "load_recipe", lambda name: recipe)
-    monkeypatch.setattr(ablations, "BATCH", 4)
-    monkeypatch.setattr(ablations, "network", lambda mixer, windows, *, classes, seed: with_mixer(
+    monkeypatch.setattr(query_ablations, "load_recipe", lambda name: recipe)
+    monkeypatch.setattr(query_ablations, "BATCH", 4)
+    monkeypatch.setattr(query_ablations, "network", lambda mixer, windows, *, classes, seed: with_mixer(
         small_model(seed, window_sizes=windows, num_classes=classes), mixer
     ))  # fmt: skip
     return few
@@ -193,10 +197,10 @@ def test_chance_follows_from_seed_epoch_and_step(little: Few, monkeypatch: pytes
                 torch.testing.assert_close(targets.sum(1), torch.ones(4))
         return dict.fromkeys(networks, 0.0)
 
-    monkeypatch.setattr(ablations, "mix", watched_mix)
-    monkeypatch.setattr(ablations, "train_together", only_load)
+    monkeypatch.setattr(query_ablations, "mix", watched_mix)
+    monkeypatch.setattr(query_ablations, "train_together", only_load)
     monkeypatch.setattr(little, "set_epoch", epochs.append)
-    next(ablations.ablate(3, 2, CPU))
+    next(query_ablations.ablate(3, 2, CPU))
     assert epochs == [6, 7]  # no epoch of one seed is one of another
     assert mixed == [(3, epoch, step) for epoch in range(2) for step in range(2)]
 
@@ -206,10 +210,10 @@ def test_the_command_writes_a_line_for_each_network_and_runs_no_seed_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "lines.jsonl"
-    ablations.main(["--out", str(file), "--epochs", "1", "--seeds", "3", "--device", "cpu"])
-    lines = ablations.read_ablations(file)
+    query_ablations.main(["--out", str(file), "--epochs", "1", "--seeds", "3", "--device", "cpu"])
+    lines = query_ablations.read_ablations(file)
     assert [(tuple(line["windows"]), line["mixer"]) for line in lines] == [
-        (windows, mixer) for windows in (ablations.OWN, ablations.NARROW) for mixer in MIXERS
+        (windows, mixer) for windows in (query_ablations.OWN, query_ablations.NARROW) for mixer in MIXERS
     ]
     for line in lines:
         assert (line["seed"], line["epochs"]) == (3, 1)
@@ -217,19 +221,22 @@ def test_the_command_writes_a_line_for_each_network_and_runs_no_seed_twice(
         assert set(line["changed"]) == (
             set() if line["mixer"] in ("local only", "shifted") else set(QUERY_CHANGES) - {"unchanged"}
         )
-    monkeypatch.setattr(ablations, "ablate", lambda seed, epochs, *_: [{"seed": seed, "epochs": epochs}])
-    ablations.main(["--out", str(file), "--epochs", "1", "--seeds", "3", "4", "--device", "cpu"])
-    assert ablations.read_ablations(file) == [*lines, {"seed": 4, "epochs": 1}]
+    monkeypatch.setattr(query_ablations, "ablate", lambda seed, epochs, *_: [{"seed": seed, "epochs": epochs}])
+    query_ablations.main(["--out", str(file), "--epochs", "1", "--seeds", "3", "4", "--device", "cpu"])
+    assert query_ablations.read_ablations(file) == [*lines, {"seed": 4, "epochs": 1}]
     assert json.loads(file.read_text(encoding="utf-8").splitlines()[-1])["seed"] == 4
-    ablations.main(["--out", str(file), "--epochs", "2", "--seeds", "3", "--device", "cpu"])
-    assert ablations.read_ablations(file)[len(lines) + 1 :] == [{"seed": 3, "epochs": 2}]
+    query_ablations.main(["--out", str(file), "--epochs", "2", "--seeds", "3", "--device", "cpu"])
+    assert query_ablations.read_ablations(file)[len(lines) + 1 :] == [{"seed": 3, "epochs": 2}]
 
 
 def test_the_stored_lines_are_of_all_networks_with_three_seeds() -> None:
-    lines = ablations.read_ablations()
+    lines = query_ablations.read_ablations()
     assert {(tuple(line["windows"]), line["mixer"], line["seed"]) for line in lines} == {
-        (windows, mixer, seed) for windows in (ablations.OWN, ablations.NARROW) for mixer in MIXERS for seed in range(3)
+        (windows, mixer, seed)
+        for windows in (query_ablations.OWN, query_ablations.NARROW)
+        for mixer in MIXERS
+        for seed in range(3)
     }
     for line in lines:
-        net = ablations.network(line["mixer"], tuple(line["windows"]), classes=13, seed=0)
+        net = query_ablations.network(line["mixer"], tuple(line["windows"]), classes=13, seed=0)
         assert line["parameters"] == sum(weight.numel() for weight in net.parameters())

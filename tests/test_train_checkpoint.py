@@ -17,19 +17,13 @@ import torch
 from _recipe_stripes import CONFIG, make_model
 from _train import differing
 
+from gcvit_edu.files import write_atomically
+from gcvit_edu.hardware import versions
 from gcvit_edu.train import Place, Run, average_of, load, make_optimizer, newest_whole
-from gcvit_edu.train.checkpoint import (
-    BEST,
-    checkpoints,
-    make_way,
-    random_state,
-    save,
-    set_random_state,
-    versions,
-    write_atomically,
-)
+from gcvit_edu.train.checkpoint import BEST, checkpoints, make_way, save
 from gcvit_edu.train.identity import RunIdentity, SetIdentity
-from gcvit_edu.train.run import restore_run, save_run, seed_process
+from gcvit_edu.train.randomness import random_state, seed_process, set_random_state
+from gcvit_edu.train.run import restore_run, save_run
 
 CPU = Place(0, 1, torch.device("cpu"))
 IDENTITY = RunIdentity(SetIdentity(208), SetIdentity(61))

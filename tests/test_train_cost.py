@@ -2,12 +2,12 @@
 
 import pytest
 
+from gcvit_edu.bench import cost as module
+from gcvit_edu.bench.cost import TRAINING_SHARE, about, cost, epochs_of, main, multiply_adds, training_rate
 from gcvit_edu.data import published_figures
-from gcvit_edu.train import cost as module
+from gcvit_edu.hardware import CARDS, PEAKS
 from gcvit_edu.train import load_recipe
-from gcvit_edu.train.cost import CARDS, TRAINING_SHARE, about, cost, epochs_of, main, multiply_adds, training_rate
-from gcvit_edu.train.speed import PEAKS
-from gcvit_edu.zoo import VARIANTS
+from gcvit_edu.variants import VARIANTS
 
 
 def test_a_published_card_has_its_own_figures() -> None:
@@ -45,7 +45,8 @@ def test_another_variant_is_wider_and_slower_by_its_multiply_adds() -> None:
     for variant in set(VARIANTS) - {"nano"}:
         low, high = training_rate(variant, "L4")
         assert 0 < low < high
-        assert epochs_of(variant) == load_recipe(f"imagenet_{variant}").config.epochs
+        recipe = "imagenet_finetune" if "_" in variant else "imagenet"
+        assert epochs_of(variant) == load_recipe(recipe).config.epochs
 
 
 def test_hours_energy_and_money_by_hand() -> None:
@@ -88,7 +89,7 @@ def test_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "message"),
     [
         (["tiny", "--gpu", "V100"], "nothing is known here of the GPU 'V100'; there are A10, A100"),
-        (["nano", "--gpu", "A100"], "there is no ImageNet recipe of 'nano'; there are those of base"),
+        (["nano", "--gpu", "A100"], "there is no ImageNet recipe of 'nano'; there are those of xxtiny"),
         (["tinny", "--gpu", "A100", "--images-per-second", "9", "--epochs", "3"], "no ImageNet recipe of 'tinny'"),
         (["tiny", "--gpu", "A100", "--count", "0"], "cards=0 must be positive"),
         (["tiny", "--gpu", "A100", "--epochs", "0"], "epochs=0 must be positive"),

@@ -15,14 +15,24 @@ from torch.nn import functional as F
 from torch.utils.data import Subset
 from torchvision.transforms import v2
 
-from gcvit_edu.data.encoded import EncodedImage
 from gcvit_edu.data.folder import BadImage, Folder
+from gcvit_edu.data.imagenet.encoded import EncodedImage
 from gcvit_edu.data.photos import load_photo
+from gcvit_edu.data.transforms import denormalize
 from gcvit_edu.train import Place, evaluate
 from gcvit_edu.train.bad_images import readable
-from gcvit_edu.train.sampler import Parts, order_of, share_of, steps_of
-from gcvit_edu.train.samples import attribute_of, check_classes, check_samples, train_batches, validation_batches
-from gcvit_edu.train.transforms import denormalize, train_transform, validation_transform
+from gcvit_edu.train.batches import (
+    Parts,
+    attribute_of,
+    check_classes,
+    check_samples,
+    order_of,
+    share_of,
+    steps_of,
+    train_batches,
+    validation_batches,
+)
+from gcvit_edu.train.transforms import train_transform, validation_transform
 
 CPU = Place(0, 1, torch.device("cpu"))
 

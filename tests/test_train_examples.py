@@ -87,7 +87,7 @@ def queue(folder: Path, run: str) -> dict[str, str]:
 def test_a_job_of_slurm_that_finishes_is_not_put_back(tmp_path: Path) -> None:
     for code in (0, 3):
         done = subprocess.run(
-            ["bash", EXAMPLES / "slurm.sh", "imagenet_tiny", "--out", "a b"],
+            ["bash", EXAMPLES / "slurm.sh", "imagenet", "--out", "a b"],
             env=queue(tmp_path, f"exit {code}"),
             check=False,
         )
@@ -95,7 +95,7 @@ def test_a_job_of_slurm_that_finishes_is_not_put_back(tmp_path: Path) -> None:
     assert "requeue" not in (tmp_path / "scontrol.txt").read_text()
     called = (tmp_path / "srun.txt").read_text()
     assert "--nnodes=2 --nproc-per-node=8" in called
-    assert "--rdzv-endpoint=one:20007 -m gcvit_edu.train imagenet_tiny --out a b --resume" in called
+    assert "--rdzv-endpoint=one:20007 -m gcvit_edu.train imagenet --out a b --resume" in called
 
 
 @pytest.mark.parametrize(("code", "put_back"), [(1, True), (0, False)])
@@ -104,7 +104,7 @@ def test_sigterm_puts_a_job_of_slurm_back_once_it_has_saved(code: int, put_back:
     run = (
         f"trap 'sleep 0.3; touch {tmp_path}/saved; exit {code}' TERM; touch {tmp_path}/up; while :; do sleep 0.05; done"
     )
-    job = subprocess.Popen(["bash", EXAMPLES / "slurm.sh", "imagenet_tiny"], env=queue(tmp_path, run))
+    job = subprocess.Popen(["bash", EXAMPLES / "slurm.sh", "imagenet"], env=queue(tmp_path, run))
     try:
         end = time.monotonic() + 60
         while not (tmp_path / "up").exists():

@@ -15,14 +15,15 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from gcvit_edu import create_model, shipped_weights, weights
+from gcvit_edu.files import read_log
 from gcvit_edu.position import resize_bias_table
-from gcvit_edu.train import changed, load_recipe, read_log, train
+from gcvit_edu.train import changed, load_recipe, train
 from gcvit_edu.train.__main__ import BAD_INPUT, main
-from gcvit_edu.train.finetune import freeze_all_but_head, pretrained_model, variant_of
-from gcvit_edu.train.samples import attribute_of
-from gcvit_edu.weights import read_weights
+from gcvit_edu.train.batches import attribute_of
+from gcvit_edu.weights import read_weights, variant_of
+from gcvit_edu.zoo import freeze_all_but_head
 
-RECIPE = load_recipe("finetune")
+RECIPE = load_recipe("folder")
 
 
 def pictures_in(folder: Path, classes: int = 2, number: int = 10) -> Path:
@@ -54,7 +55,7 @@ def settings_for(folder: Path, **changes: Any) -> list[str]:
 
 def test_weights_keep_their_body_and_get_a_new_head() -> None:
     whole = read_weights("emoji_nano")
-    model = pretrained_model("emoji_nano", "nano", num_classes=3)
+    model = create_model("nano", pretrained="emoji_nano", num_classes=3)
     found = model.state_dict()
     assert found.keys() == whole.keys()
     for name, value in whole.items():
@@ -66,13 +67,13 @@ def test_weights_keep_their_body_and_get_a_new_head() -> None:
 
 
 def test_without_a_number_of_classes_the_head_is_the_weights() -> None:
-    model, known = pretrained_model("emoji_nano", "nano"), create_model("nano", pretrained=True)
+    model, known = create_model("nano", pretrained="emoji_nano"), create_model("nano", pretrained=True)
     assert model.num_classes == len(shipped_weights()["emoji_nano"]["classes"])
     assert all(torch.equal(value, known.state_dict()[name]) for name, value in model.state_dict().items())
 
 
 def test_a_larger_image_grows_windows_and_resizes_tables() -> None:
-    model = pretrained_model("emoji_nano", "nano", num_classes=3, image_size=96)
+    model = create_model("nano", pretrained="emoji_nano", num_classes=3, image_size=96)
     assert model.config.window_sizes == (6, 6, 6, 3)
     name = "stages.0.blocks.0.attn.bias.table"
     table = model.state_dict()[name]
@@ -83,10 +84,10 @@ def test_a_larger_image_grows_windows_and_resizes_tables() -> None:
 def test_files_need_their_variant_named(tmp_path: Path) -> None:
     file = tmp_path / "own.safetensors"
     save_file(create_model("nano", num_classes=7).state_dict(), file)
-    assert pretrained_model(file, "nano", num_classes=2).num_classes == 2
+    assert create_model("nano", pretrained=file, num_classes=2).num_classes == 2
     headless = tmp_path / "headless.safetensors"
     save_file(create_model("nano", num_classes=0).state_dict(), headless)
-    assert pretrained_model(headless, "nano", num_classes=2).num_classes == 2
+    assert create_model("nano", pretrained=headless, num_classes=2).num_classes == 2
     names = "emoji_nano, scenes_nano, xxtiny"
     with pytest.raises(ValueError, match=rf"own.safetensors' is none of the names {names}.* such as model=n"):
         variant_of(file)
@@ -101,18 +102,22 @@ def test_a_variant_that_timm_publishes_is_downloaded_with_its_licence(
     published = create_model("xxtiny").state_dict()
     monkeypatch.setattr(weights, "_download", {"xxtiny": published}.__getitem__)
     monkeypatch.setattr(weights, "_licence_printed", False)
-    model = pretrained_model("xxtiny", "xxtiny", num_classes=2)
+    model = create_model("xxtiny", pretrained="xxtiny", num_classes=2)
     assert torch.equal(model.state_dict()["stem.conv.weight"], published["stem.conv.weight"])
     assert weights.NVIDIA_LICENCE in capsys.readouterr().out
 
 
-def test_weights_of_another_variant_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_variant_are_refused(pictures: Path, tmp_path: Path) -> None:
+    config = completed(pictures, model="xxtiny", image_size=64)
     with pytest.raises(ValueError, match=r"weights='emoji_nano' do not fit model='xxtiny', set model to the variant"):
-        pretrained_model("emoji_nano", "xxtiny")
-    with pytest.raises(ValueError, match=r"model='nanno' is no variant of GC ViT; there are nano, xxtiny"):
-        pretrained_model("emoji_nano", "nanno")
+        RECIPE.make_model(config)
+    with pytest.raises(ValueError, match=r"model='nanno' is no variant of GC ViT.* there are nano, xxtiny"):
+        completed(pictures, model="nanno")
+    save_file(create_model("xxtiny", num_classes=3).state_dict(), tmp_path / "xxtiny.safetensors")
+    with pytest.raises(ValueError, match=r"xxtiny"):
+        create_model("nano", pretrained=tmp_path / "xxtiny.safetensors")
     with pytest.raises(FileNotFoundError, match=r"no weights at .*gone.pth; give a file, or one of the names emoji_n"):
-        pretrained_model(tmp_path / "gone.pth", "nano")
+        create_model("nano", pretrained=tmp_path / "gone.pth")
 
 
 # ----------------------------------------------------------------------------------------------------- the recipe
@@ -152,6 +157,25 @@ def test_bad_pictures_can_be_left_out(tmp_path: Path) -> None:
     assert sum(len(samples) for samples in sets) == 19
     with pytest.raises(ValueError, match=r"class_1/3\.png cannot be read"):
         [samples[at] for samples in RECIPE.make_data(completed(tmp_path)) for at in range(len(samples))]
+
+
+def test_a_new_head_also_for_as_many_classes(pictures: Path) -> None:
+    """Thirteen of one's own are not the emoji's thirteen."""
+    whole = read_weights("emoji_nano")
+    model = RECIPE.make_model(completed(pictures, num_classes=13))
+    assert not torch.equal(model.head.weight, whole["head.weight"].float())
+    assert torch.equal(model.stem.conv.weight, whole["stem.conv.weight"].float())
+
+
+def test_without_weights_a_model_is_untrained_and_must_be_named(pictures: Path) -> None:
+    config = completed(pictures, weights="", model="nano")
+    assert (config.image_size, config.num_classes) == (64, 2)
+    known = read_weights("emoji_nano")["stem.conv.weight"].float()
+    assert not torch.equal(RECIPE.make_model(config).stem.conv.weight, known)
+    with pytest.raises(ValueError, match=r"weights='' and model=None .* name a model"):
+        completed(pictures, weights="")
+    with pytest.raises(ValueError, match=r"layers='head' must be 'all' where weights=''"):
+        completed(pictures, weights="", model="nano", layers="head")
 
 
 def test_head_only_freezes_the_rest_and_drops_no_paths(pictures: Path) -> None:
@@ -199,7 +223,7 @@ def test_the_command_fine_tunes_a_folder(layers: str, pictures: Path, tmp_path: 
     if layers == "head":
         changes["lr"] = 0.02  # as in the README: a new head alone learns with a larger rate
     _, *settings = settings_for(pictures, layers=layers, **changes)
-    assert main(["finetune", "--data", str(pictures), "--out", str(out), *with_set(settings)]) == 0
+    assert main(["folder", "--data", str(pictures), "--out", str(out), *with_set(settings)]) == 0
     begun, *_, last = read_log(out)
     assert (begun["config"]["num_classes"], begun["config"]["model"]) == (2, "nano")
     assert begun["config"]["data"] == str(pictures)
@@ -213,8 +237,8 @@ def test_the_command_fine_tunes_a_folder(layers: str, pictures: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["finetune"], "data='' names no folder; add --data FOLDER, one with a folder of pictures for each class"),
-        (["finetune", "--data", "gone"], "gone is no folder; name one that has a folder for each class"),
+        (["folder"], "data='' names no folder; add --data FOLDER, one with a folder of pictures for each class"),
+        (["folder", "--data", "gone"], "gone is no folder; name one that has a folder for each class"),
         (["folder", "--data", "gone"], "gone"),
     ],
 )
@@ -246,9 +270,9 @@ def test_the_commands_of_the_chapter_name_keys_that_there_are() -> None:
 def test_killed_and_resumed_equals_never_killed(changes: dict[str, Any], pictures: Path, tmp_path: Path) -> None:
     whole, broken, printed = (tmp_path / name for name in ("whole", "broken", "printed"))
     settings = settings_for(pictures, epochs=4, save_every=3, log_every=1, **changes)
-    finish(["finetune", "--out", str(whole), *with_set(settings)], printed)
-    assert signal_at(5, broken, ["finetune", "--out", str(broken), *with_set(settings)], printed) == [-9]
-    finish(["finetune", "--out", str(broken), "--resume", *with_set(settings)], printed)
+    finish(["folder", "--out", str(whole), *with_set(settings)], printed)
+    assert signal_at(5, broken, ["folder", "--out", str(broken), *with_set(settings)], printed) == [-9]
+    finish(["folder", "--out", str(broken), "--resume", *with_set(settings)], printed)
     assert differing(final_state(whole), final_state(broken)) == []
     assert differing(history(whole), history(broken)) == []
 

@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 
 from gcvit_edu.capture import capture_attention
 from gcvit_edu.data import normalize
+from gcvit_edu.experiments import attention_history
+from gcvit_edu.experiments.attention_history import PICTURES, drawing, read_history
 from gcvit_edu.files import data_folder
-from gcvit_edu.train import history
-from gcvit_edu.train.history import PICTURES, drawing, read_history
 from gcvit_edu.zoo import create_model
 
 
@@ -22,7 +22,7 @@ def test_a_run_is_recorded_and_read_again(tmp_path: Path, capsys: pytest.Capture
         save_file(model.state_dict(), tmp_path / f"epoch_{epoch:04d}.safetensors")
     for other in ("final.safetensors", "epoch_0005.safetensors.writing", "epoch_0007.png", "epoch_1_old.safetensors"):
         (tmp_path / other).write_bytes(b"not looked at")
-    history.main([str(tmp_path), "--out", str(tmp_path / "history.npz")])
+    attention_history.main([str(tmp_path), "--out", str(tmp_path / "history.npz")])
     assert capsys.readouterr().out.startswith("history.npz: ")
     found = read_history(tmp_path / "history.npz")
     assert found.epochs == (0, 2, 10)
@@ -53,9 +53,9 @@ def test_what_was_not_recorded_is_refused() -> None:
 
 def test_a_run_without_weights_and_an_unknown_drawing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no epoch_NNNN.safetensors; train with snapshot_epochs"):
-        history.record(tmp_path)
+        attention_history.record(tmp_path)
     with pytest.raises(ValueError, match=r"none has no epoch_NNNN.safetensors"):
-        history.record(tmp_path / "none")
+        attention_history.record(tmp_path / "none")
     with pytest.raises(ValueError, match="no held-out emoji is called 'grinning_cat' and drawn by 'google'"):
         drawing("grinning_cat", "google")
 

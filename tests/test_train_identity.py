@@ -17,10 +17,10 @@ from torch.utils.data import Subset
 
 from gcvit_edu.data import Emoji, PairScenes, Scenes
 from gcvit_edu.data.folder import Folder
-from gcvit_edu.data.imagenet import open_pictures
-from gcvit_edu.data.packing import Settings, prepare
-from gcvit_edu.data.shards import Shards
-from gcvit_edu.train import read_log
+from gcvit_edu.data.imagenet.classes import open_pictures
+from gcvit_edu.data.imagenet.packing import Settings, prepare
+from gcvit_edu.data.imagenet.shards import Shards
+from gcvit_edu.files import read_log
 from gcvit_edu.train.__main__ import BAD_INPUT, main
 from gcvit_edu.train.bad_images import readable
 from gcvit_edu.train.checkpoint import checkpoints, save
@@ -45,7 +45,7 @@ def arguments(data: Path, out: Path, *settings: str, resume: bool = False) -> li
     values = ["epochs=2", "batch_size=4", "warmup_epochs=0", "image_size=32", "layers=head", "ema_decay=0"]
     flags = ["--resume"] if resume else []
     values += ["device=cpu", *settings]
-    return ["finetune", "--out", str(out), *flags, "--data", str(data), *with_set(values)]
+    return ["folder", "--out", str(out), *flags, "--data", str(data), *with_set(values)]
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Subset
 
-from gcvit_edu.train import ladder
-from gcvit_edu.train.mixing import mix
+from gcvit_edu.experiments import training_ladder
+from gcvit_edu.train.mixup import mix
 
 
 @dataclass
@@ -44,16 +44,16 @@ def watched_climb(monkeypatch: pytest.MonkeyPatch, rung: str) -> tuple[Seen, dic
         return mix(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ladder, "AdamW", Optimizer)
-        patch.setattr(ladder, "DataLoader", loader)
-        patch.setattr(ladder, "mix", mixed)
-        patch.setattr(ladder, "BATCH", 8)
-        return seen, ladder.climb(rung, seed=0, epochs=2, pictures=40)
+        patch.setattr(training_ladder, "AdamW", Optimizer)
+        patch.setattr(training_ladder, "DataLoader", loader)
+        patch.setattr(training_ladder, "mix", mixed)
+        patch.setattr(training_ladder, "BATCH", 8)
+        return seen, training_ladder.climb(rung, seed=0, epochs=2, pictures=40)
 
 
 def test_each_rung_adds_one_thing(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = {rung: watched_climb(monkeypatch, rung)[0] for rung in ladder.RUNGS}
-    assert {rung: len(set(of.rates)) > 1 for rung, of in seen.items()} == dict.fromkeys(ladder.RUNGS, True) | {
+    seen = {rung: watched_climb(monkeypatch, rung)[0] for rung in training_ladder.RUNGS}
+    assert {rung: len(set(of.rates)) > 1 for rung, of in seen.items()} == dict.fromkeys(training_ladder.RUNGS, True) | {
         "naked": False
     }
     assert [of.decays for of in seen.values()] == [[0.05], [0.05], [0.05, 0.0], [0.05, 0.0], [0.05, 0.0]]
@@ -71,7 +71,7 @@ def test_a_climb_gives_its_scores_and_the_same_again(monkeypatch: pytest.MonkeyP
 
 def test_an_unknown_rung_is_refused() -> None:
     with pytest.raises(ValueError, match="no rung 'warmup'; there are naked, schedule"):
-        ladder.climb("warmup", seed=0, epochs=1)
+        training_ladder.climb("warmup", seed=0, epochs=1)
 
 
 def test_a_file_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
@@ -81,14 +81,16 @@ def test_a_file_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         run.append((rung, seed, epochs))
         return {"rung": rung, "seed": seed, "epochs": epochs}
 
-    monkeypatch.setattr(ladder, "climb", climb)
+    monkeypatch.setattr(training_ladder, "climb", climb)
     file = tmp_path / "ladder.jsonl"
     file.write_text(json.dumps({"rung": "naked", "seed": 1, "epochs": 3}) + "\n", encoding="utf-8")
-    ladder.main(["--out", str(file), "--epochs", "3", "--seeds", "2"])
+    training_ladder.main(["--out", str(file), "--epochs", "3", "--seeds", "2"])
     assert len(run) == 9
     assert ("naked", 1, 3) not in run
-    assert ladder.read_ladder(file) == [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    assert len(ladder.read_ladder(file)) == 10
-    ladder.main(["--out", str(file), "--epochs", "3", "--seeds", "2"])
+    assert training_ladder.read_ladder(file) == [
+        json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()
+    ]
+    assert len(training_ladder.read_ladder(file)) == 10
+    training_ladder.main(["--out", str(file), "--epochs", "3", "--seeds", "2"])
     assert len(run) == 9
     assert len(capsys.readouterr().out.splitlines()) == 9

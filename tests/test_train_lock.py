@@ -20,7 +20,8 @@ from _train import (
     wait_for_step,
 )
 
-from gcvit_edu.train import lock, read_log
+from gcvit_edu.files import read_log
+from gcvit_edu.train import lock
 from gcvit_edu.train.__main__ import BAD_INPUT, main
 from gcvit_edu.train.lock import FILE, FolderLock
 

@@ -17,10 +17,12 @@ import pytest
 import torch
 from _recipe_stripes import CONFIG, make_model
 
-from gcvit_edu import counting, viz
-from gcvit_edu.train import Place, read_log, speed
-from gcvit_edu.train.log import FILE, Log, cut_log
-from gcvit_edu.train.speed import Stopwatch, memory_mb, operations_per_image, peak_of
+from gcvit_edu import counting, hardware, viz
+from gcvit_edu.files import LOG, read_log
+from gcvit_edu.hardware import memory_mb, peak_of
+from gcvit_edu.train import Place, stopwatch
+from gcvit_edu.train.log import Log, cut_log
+from gcvit_edu.train.stopwatch import Stopwatch, operations_per_image
 
 CPU = Place(0, 1, torch.device("cpu"))
 
@@ -30,7 +32,7 @@ CPU = Place(0, 1, torch.device("cpu"))
 def test_lines_are_written_at_once_and_read_back(tmp_path: Path) -> None:
     with Log(tmp_path, 10, stream=io.StringIO()) as log:
         log.write("step", 1, {"loss": 0.5})
-        assert read_log(tmp_path) == read_log(tmp_path / FILE) == [{"event": "step", "step": 1, "loss": 0.5}]
+        assert read_log(tmp_path) == read_log(tmp_path / LOG) == [{"event": "step", "step": 1, "loss": 0.5}]
         log.write("step", 2, {"loss": 0.25})
     with Log(tmp_path, 10, stream=io.StringIO()) as log:  # a resumed run appends
         log.write("step", 3, {})
@@ -38,9 +40,9 @@ def test_lines_are_written_at_once_and_read_back(tmp_path: Path) -> None:
 
 
 def test_a_line_cut_short_by_a_crash_is_left_out_and_another_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text('{"step": 1}\n{"step": 2, "lo')
+    (tmp_path / LOG).write_text('{"step": 1}\n{"step": 2, "lo')
     assert read_log(tmp_path) == [{"step": 1}]
-    (tmp_path / FILE).write_text('{"step": 1}\nhello\n{"step": 2}\n')
+    (tmp_path / LOG).write_text('{"step": 1}\nhello\n{"step": 2}\n')
     with pytest.raises(ValueError, match=r"line 2 of \S*log\.jsonl is no JSON"):
         read_log(tmp_path)
 
@@ -50,8 +52,8 @@ def test_what_a_resumed_run_does_again_is_taken_out(tmp_path: Path) -> None:
     entries += [{"event": "epoch", "step": 13, "epoch": 1}, {"event": "step", "step": 14}]
     text = "".join(json.dumps(entry) + "\n" for entry in entries) + '{"half'
     for step, closed, kept in ((13, 1, 3), (13, 0, 2), (12, 0, 1), (14, 1, 4), (-1, 0, 0)):
-        (tmp_path / FILE).write_text(text)
-        cut_log(tmp_path / FILE, step, closed)
+        (tmp_path / LOG).write_text(text)
+        cut_log(tmp_path / LOG, step, closed)
         assert read_log(tmp_path) == entries[:kept]
     cut_log(tmp_path / "missing", 1, 1)
 
@@ -69,7 +71,7 @@ def test_other_processes_write_and_show_nothing(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_written_says_why(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no device that is always full")
-    (tmp_path / FILE).symlink_to("/dev/full")
+    (tmp_path / LOG).symlink_to("/dev/full")
     full = pytest.raises(OSError, match=r"cannot write \S*log\.jsonl: No space left on device; make room")
     with full, Log(tmp_path, 10, stream=io.StringIO()) as log:
         log.write("step", 1, {"loss": 0.5})
@@ -130,7 +132,7 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
 
 def test_a_stopwatch_splits_waiting_from_computing(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([0.0, 1.0, 4.0, 5.0, 8.0, 8.0, 100.0, 101.0, 103.0, 103.0, 110.0, 111.0, 112.0, 112.0])
-    monkeypatch.setattr(speed.time, "perf_counter", lambda: next(times))
+    monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: next(times))
     watch = Stopwatch(images=40, operations=2.0, peak=100.0)
     for _ in range(2):
         watch.loaded()
@@ -170,20 +172,20 @@ def test_training_takes_six_operations_per_multiply_add() -> None:
 
 
 def test_a_system_that_does_not_tell_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speed, "peak_memory", lambda: None)
+    monkeypatch.setattr(hardware, "peak_memory", lambda device: None)
     assert memory_mb(CPU.device) is None
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="elsewhere a process begins with its parent's peak")
 def test_the_memory_of_a_large_process_is_not_its_childs() -> None:
     held = torch.ones(2**30 // 4)
-    code = "import torch; from gcvit_edu.train.speed import memory_mb; print(memory_mb(torch.device('cpu')))"
+    code = "import torch; from gcvit_edu.hardware import memory_mb; print(memory_mb(torch.device('cpu')))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert memory_mb(CPU.device) > held.numel() * 4 / 2**20
     assert 50 < float(said) < held.numel() * 4 / 2**20
 
 
-@pytest.mark.skipif(speed.peak_memory() is None, reason="this system does not tell a process its peak memory")
+@pytest.mark.skipif(hardware.peak_memory() is None, reason="this system does not tell a process its peak memory")
 def test_memory_grows_with_what_is_held() -> None:
     before = memory_mb(CPU.device)
     held = torch.ones(100 * 2**20 // 4)
@@ -197,7 +199,7 @@ def test_memory_grows_with_what_is_held() -> None:
 def write_epochs(folder: Path, epochs: list[dict]) -> Path:
     folder.mkdir()
     lines = [{"event": "step", "step": 1, "loss": 9.0}, *({"event": "epoch", "step": 1, **one} for one in epochs)]
-    (folder / FILE).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
 
 

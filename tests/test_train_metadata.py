@@ -15,12 +15,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from gcvit_edu import create_model
-from gcvit_edu.explorer.command import main as explore
+from gcvit_edu.explorer.__main__ import main as explore
 from gcvit_edu.metadata import weights_metadata
 from gcvit_edu.train import changed, load_recipe
 from gcvit_edu.train.__main__ import main
-from gcvit_edu.train.finetune import variant_of
 from gcvit_edu.train.run import weights_as_bytes
+from gcvit_edu.weights import variant_of
 
 NAMES = ["1", "10", "2"]
 
@@ -40,7 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run at 96 pixels, on classes whose names are numbers."""
     folder = tmp_path_factory.mktemp("trained")
     make_pictures(folder / "pictures")
-    arguments = ["finetune", "--data", str(folder / "pictures"), "--out", str(folder / "out")]
+    arguments = ["folder", "--data", str(folder / "pictures"), "--out", str(folder / "out")]
     settings = [
         "epochs=1",
         "batch_size=4",
@@ -169,7 +169,7 @@ def test_weights_of_no_gc_vit_are_refused_by_the_explorer(tmp_path: Path, capsys
 
 
 def test_the_next_fine_tuning_reads_variant_and_size(trained: Path, tmp_path: Path) -> None:
-    recipe = load_recipe("finetune")
+    recipe = load_recipe("folder")
     settings = [f"data={trained.parent / 'pictures'}", f"weights={trained / 'final.safetensors'}"]
     config = recipe.complete(changed(recipe.config, settings))
     assert (config.model, config.image_size, config.num_classes) == ("nano", 96, 3)

@@ -9,8 +9,7 @@ from _support import small_model
 from torch import nn
 
 from gcvit_edu.train import TrainConfig, average_of, decay_at, decay_groups, learning_rate, make_optimizer
-from gcvit_edu.train.ema import update_average
-from gcvit_edu.train.optim import layer_depths
+from gcvit_edu.train.optim import layer_depths, update_average
 
 # ------------------------------------------------------------------------------------------------------- groups
 

@@ -7,10 +7,20 @@ import pytest
 import torch
 from _support import error_of
 
-from gcvit_edu.ablation import MIXERS, NoQuery
 from gcvit_edu.data.transforms import IMAGENET_MEAN, IMAGENET_STD
-from gcvit_edu.train import pairs as module
-from gcvit_edu.train.pairs import DISTANCES, SIDE, SIZE, Pairs, main, network, read_pairs, share_right, train_on_pairs
+from gcvit_edu.experiments import same_or_different as module
+from gcvit_edu.experiments.same_or_different import (
+    DISTANCES,
+    SIDE,
+    SIZE,
+    Pairs,
+    main,
+    network,
+    read_pairs,
+    share_right,
+    train_on_pairs,
+)
+from gcvit_edu.mixers import MIXERS, NoQuery
 
 
 def batch(count: int, seed: int = 0, distance: int | None = None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -9,7 +9,7 @@ import torch
 from _imagenet import make_tree
 from _train import PATIENCE, RECIPE, checkpoints, command, final_state, finish, longer_recipe, running
 
-from gcvit_edu.train import changed, dist, load_recipe
+from gcvit_edu.train import changed, distributed, load_recipe
 from gcvit_edu.train.__main__ import BAD_INPUT, main
 from gcvit_edu.train.preflight import Line, _pictures, _speed, as_table, checkpoint_bytes, preflight
 from gcvit_edu.train.run import begin
@@ -55,7 +55,7 @@ def test_a_recipe_that_works(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 def test_the_miniature_of_imagenet(tmp_path: Path) -> None:
     root = make_tree(tmp_path / "tree", classes=4, train=4)
-    recipe = load_recipe("imagenet_xxtiny")
+    recipe = load_recipe("imagenet")
     settings = [f"data={root}", "num_classes=4", "model=nano", "image_size=32", "batch_size=8", "workers=0"]
     lines = {line.name: line for line in preflight(recipe, changed(recipe.config, settings), tmp_path / "out")}
     assert set(verdicts(lines)) <= {"device", "memory", "loader"}
@@ -213,8 +213,8 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(ValueError, match="process 2 of this machine has no GPU, there are 2; use --nproc-per-node=2"):
-        dist.own_device("auto")
-    assert dist.own_device("cpu") == torch.device("cpu")
+        distributed.own_device("auto")
+    assert distributed.own_device("cpu") == torch.device("cpu")
 
 
 def test_a_folder_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

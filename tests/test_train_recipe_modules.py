@@ -18,7 +18,7 @@ def test_the_data_sets_of_all_recipes_can_be_sent_to_other_processes(tmp_path: P
     tree = make_tree(tmp_path, classes=2, train=8, val=8)
     for name in recipe_names():
         recipe = load_recipe(name)
-        assert recipe.make_data.__module__.startswith("gcvit_edu.train.recipes")
+        assert recipe.make_data.__module__.startswith("gcvit_edu.recipes")
         reads = hasattr(recipe.config, "data")
         settings = [f"data={tree}", "num_classes=2", "image_size=64"] if reads else []
         for more in [[], ["bad_images=skip"]] if reads else [[]]:
@@ -36,9 +36,9 @@ def recipe_called(name: str, folder: Path, text: str = "") -> Path:
 
 def test_a_shipped_recipe_is_a_module_of_the_package_by_its_path_as_well() -> None:
     found = load_recipe("emoji_nano")
-    path = Path(sys.modules["gcvit_edu.train.recipes.emoji_nano"].__file__)
+    path = Path(sys.modules["gcvit_edu.recipes.emoji_nano"].__file__)
     assert load_recipe(str(path)).make_data is found.make_data
-    assert type(found.config).__module__ == "gcvit_edu.train.recipes.emoji_nano"
+    assert type(found.config).__module__ == "gcvit_edu.recipes.emoji_nano"
 
 
 def test_a_copy_of_a_shipped_recipe_keeps_its_name(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from gcvit_edu.train import changed, load_recipe
-from gcvit_edu.train.samples import attribute_of, check_classes
+from gcvit_edu.train.batches import attribute_of, check_classes
 
 pytest.importorskip("gcvit_edu.data.augment")
 EMOJI = load_recipe("emoji_nano").config

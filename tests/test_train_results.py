@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gcvit_edu.train import ablations, ladder, sick, transfer
-from gcvit_edu.train.log import read_lines
-from gcvit_edu.train.results import Results
+from gcvit_edu.experiments import failure_modes, query_ablations, training_ladder, vendor_transfer
+from gcvit_edu.experiments.results import Results
+from gcvit_edu.files import read_lines
 
 
 def test_lines_are_printed_kept_in_order_and_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,10 +60,10 @@ def test_a_write_that_fails_leaves_the_file(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("main", "options"),
     [
-        (ladder.main, []),
-        (sick.main, []),
-        (ablations.main, ["--device", "cpu"]),
-        (transfer.main, ["--weights", "emoji_nano", "--device", "cpu"]),
+        (training_ladder.main, []),
+        (failure_modes.main, []),
+        (query_ablations.main, ["--device", "cpu"]),
+        (vendor_transfer.main, ["--weights", "emoji_nano", "--device", "cpu"]),
     ],
 )
 def test_a_missing_folder_is_refused_before_anything_runs(
@@ -72,7 +72,12 @@ def test_a_missing_folder_is_refused_before_anything_runs(
     def run(*_: object, **__: object) -> None:
         pytest.fail("an experiment began, whose result could not be written")
 
-    for module, name in ((ladder, "climb"), (sick, "fall_ill"), (ablations, "ablate"), (transfer, "adapt")):
+    for module, name in (
+        (training_ladder, "climb"),
+        (failure_modes, "fall_ill"),
+        (query_ablations, "ablate"),
+        (vendor_transfer, "adapt"),
+    ):
         monkeypatch.setattr(module, name, run)
     with pytest.raises(
         FileNotFoundError, match=r"runs is no folder to write new\.jsonl into; make it, or change --out"

@@ -12,23 +12,13 @@ from _train import PATIENCE, RECIPE, command, final_state, finish, history, long
 from safetensors.torch import load_file
 from torch import nn
 
-from gcvit_edu.train import (
-    NonFiniteLoss,
-    Place,
-    TrainConfig,
-    changed,
-    evaluate,
-    load,
-    load_recipe,
-    read_log,
-    recipe_names,
-    train,
-)
+from gcvit_edu.files import read_log
+from gcvit_edu.train import NonFiniteLoss, Place, TrainConfig, changed, evaluate, load, load_recipe, recipe_names, train
 from gcvit_edu.train.__main__ import BAD_INPUT, NON_FINITE, main
+from gcvit_edu.train.batches import validation_batches
 from gcvit_edu.train.checkpoint import BEST, checkpoints
 from gcvit_edu.train.recipe import Recipe
 from gcvit_edu.train.recipe import make_model as make_named_model
-from gcvit_edu.train.samples import validation_batches
 
 SHORT = ["epochs=1", "warmup_epochs=0"]
 

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from gcvit_edu import create_model
 from gcvit_edu.attention import GlobalWindowAttention
-from gcvit_edu.train import sick
-from gcvit_edu.train.epoch import NonFiniteLoss
+from gcvit_edu.experiments import failure_modes
+from gcvit_edu.train.run import NonFiniteLoss
 
 
 def watched(case: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], list[bool], list[bool]]:
@@ -23,7 +23,7 @@ def watched(case: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], li
 
     def ill(model: nn.Module) -> bool:
         (found,) = {
-            module.attend is sick.attend_to_the_wrong_query
+            module.attend is failure_modes.attend_to_the_wrong_query
             for module in model.modules()
             if isinstance(module, GlobalWindowAttention)
         }
@@ -40,9 +40,9 @@ def watched(case: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], li
         return 0.5
 
     with monkeypatch.context() as patch:
-        patch.setattr(sick, "train_step", step)
-        patch.setattr(sick, "held_out_top1", judge)
-        line = sick.fall_ill(case, seed=0, epochs=2, pictures=128)
+        patch.setattr(failure_modes, "train_step", step)
+        patch.setattr(failure_modes, "held_out_top1", judge)
+        line = failure_modes.fall_ill(case, seed=0, epochs=2, pictures=128)
     assert line["loss"] == [1.0] * len(line["norm"])
     assert line["norm"] == [2.0] * 8  # four steps in an epoch: less than eight points
     assert line["top1"] == [0.5, 0.5]
@@ -53,7 +53,7 @@ def rates_of(case: str, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return watched(case, monkeypatch)[0]
 
 
-@pytest.mark.parametrize("case", sick.CASES)
+@pytest.mark.parametrize("case", failure_modes.CASES)
 def test_one_case_has_the_bug_until_it_is_repaired(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _, trained, judged = watched(case, monkeypatch)
     assert trained == [case == "wrong query"] * 8
@@ -75,9 +75,9 @@ def test_a_wrong_query_shows_in_batches_only_and_can_be_repaired() -> None:
     images = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         right = model(images)
-        sick.with_queries_tiled(model)
+        failure_modes.with_queries_tiled(model)
         wrong, alone = model(images), model(images[1:2])
-        repaired = sick.repaired(model)(images)
+        repaired = failure_modes.repaired(model)(images)
     assert (wrong - right).abs().max() > 0.1
     assert torch.allclose(alone, right[1:2], atol=1e-4)
     assert torch.equal(repaired, right)
@@ -98,34 +98,34 @@ class Oracle(nn.Module):
 def test_the_accuracy_is_the_share_that_is_right_in_batches_of_any_classes() -> None:
     labels = torch.arange(13).repeat_interleave(10)  # sorted, as the emoji are; 130 are not whole batches
     images = labels[:, None, None, None].expand(-1, 3, 4, 4).float().clone()
-    assert sick.held_out_top1(Oracle(shift=1).train(), images, labels) < 0.3  # sorted, 9 of 10 would be right
+    assert failure_modes.held_out_top1(Oracle(shift=1).train(), images, labels) < 0.3  # sorted, 9 of 10 would be right
     images[::10] = (images[::10] + 1) % 13
     model = Oracle().train()
-    assert sick.held_out_top1(model, images, labels) == pytest.approx(0.9)
+    assert failure_modes.held_out_top1(model, images, labels) == pytest.approx(0.9)
     assert model.training
 
 
 def test_a_run_is_real_and_the_same_again() -> None:
-    line = sick.fall_ill("wrong query", seed=0, epochs=1, pictures=64)
+    line = failure_modes.fall_ill("wrong query", seed=0, epochs=1, pictures=64)
     assert len(line["loss"]) == 2
     assert 0 <= line["repaired"] <= 1
-    assert line == sick.fall_ill("wrong query", seed=0, epochs=1, pictures=64)
-    assert line["loss"] != sick.fall_ill("wrong query", seed=1, epochs=1, pictures=64)["loss"]
+    assert line == failure_modes.fall_ill("wrong query", seed=0, epochs=1, pictures=64)
+    assert line["loss"] != failure_modes.fall_ill("wrong query", seed=1, epochs=1, pictures=64)["loss"]
 
 
 def test_a_run_that_dies_says_when(monkeypatch: pytest.MonkeyPatch) -> None:
     def step(*_: Any) -> None:
         raise NonFiniteLoss("no number")
 
-    monkeypatch.setattr(sick, "train_step", step)
-    line = sick.fall_ill("30 times the rate", seed=0, epochs=1, pictures=64)
+    monkeypatch.setattr(failure_modes, "train_step", step)
+    line = failure_modes.fall_ill("30 times the rate", seed=0, epochs=1, pictures=64)
     assert line["died"] == 1
     assert "repaired" not in line
 
 
 def test_an_unknown_case_is_refused() -> None:
     with pytest.raises(ValueError, match="no case 'flu'; there are healthy, 30 times"):
-        sick.fall_ill("flu", seed=0, epochs=1)
+        failure_modes.fall_ill("flu", seed=0, epochs=1)
 
 
 def test_a_file_is_continued_and_the_stored_one_has_all_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,10 +135,10 @@ def test_a_file_is_continued_and_the_stored_one_has_all_cases(tmp_path: Path, mo
         run.append(case)
         return {"case": case, "seed": seed, "epochs": epochs}
 
-    monkeypatch.setattr(sick, "fall_ill", fall_ill)
+    monkeypatch.setattr(failure_modes, "fall_ill", fall_ill)
     file = tmp_path / "sick.jsonl"
     known = [{"case": "healthy", "seed": 0, "epochs": 3}, {"case": "wrong query", "seed": 0, "epochs": 2}]
     file.write_text("".join(json.dumps(line) + "\n" for line in known), encoding="utf-8")
-    sick.main(["--out", str(file)])
-    assert run == [case for case in sick.CASES if case != "healthy"]
-    assert [line["case"] for line in sick.read_sick()] == list(sick.CASES)
+    failure_modes.main(["--out", str(file)])
+    assert run == [case for case in failure_modes.CASES if case != "healthy"]
+    assert [line["case"] for line in failure_modes.read_sick()] == list(failure_modes.CASES)

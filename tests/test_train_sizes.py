@@ -7,8 +7,8 @@ import pytest
 import torch
 from _support import error_of, images, small_model
 
-from gcvit_edu.train import sizes as module
-from gcvit_edu.train.sizes import (
+from gcvit_edu.experiments import input_sizes as module
+from gcvit_edu.experiments.input_sizes import (
     REACH_SIZES,
     SIZES,
     WAYS,

@@ -31,8 +31,8 @@ import multiprocessing, sys
 import torch
 
 from gcvit_edu.train import Place, changed, load_recipe
-from gcvit_edu.train.sampler import Parts
-from gcvit_edu.train.samples import train_batches, validation_batches
+from gcvit_edu.train.batches import Parts
+from gcvit_edu.train.batches import train_batches, validation_batches
 
 
 def first_batches(workers):

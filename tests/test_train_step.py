@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gcvit_edu.train import NonFiniteLoss, Place, Run, TrainConfig, average_of, loop, make_optimizer, mix, train_step
-from gcvit_edu.train.sampler import Parts
-from gcvit_edu.train.samples import train_batches
+from gcvit_edu.train.batches import Parts, train_batches
 
 CPU = Place(0, 1, torch.device("cpu"))
 STILL = replace(CONFIG, drop_path_rate=0.0, ema_decay=0.0)  # nothing random in the model

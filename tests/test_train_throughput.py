@@ -13,14 +13,16 @@ from _support import error_of
 from _train import with_set
 from torch import nn
 
-import gcvit_edu.train.alone as alone_module
+import gcvit_edu.bench.device as alone_module
+from gcvit_edu.bench.cost import main as cost_main
+from gcvit_edu.bench.device import MODES, alone, configs_of
+from gcvit_edu.bench.device import main as device_main
+from gcvit_edu.bench.training import Throughput, main, timm_twin
+from gcvit_edu.hardware import versions
 from gcvit_edu.train import TrainConfig
-from gcvit_edu.train.alone import MODES, alone
-from gcvit_edu.train.checkpoint import versions
-from gcvit_edu.train.cost import main as cost_main
 from gcvit_edu.train.recipe import load_recipe, make_model, recipe_names
-from gcvit_edu.train.throughput import Throughput, configs_of, main, timm_twin
-from gcvit_edu.weights import convert_state_dict
+from gcvit_edu.variants import VARIANTS
+from gcvit_edu.weight_keys import convert_state_dict
 
 
 def test_the_twin_computes_the_same() -> None:
@@ -43,15 +45,13 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_our_model_alone_leads_to_a_cost(capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        main(["--alone", "--rounds", "1", *with_set(["batch_size=2", "num_classes=13", "device=cpu", "amp=true"])]) == 0
-    )
+    assert device_main(["--rounds", "1", *with_set(["batch_size=2", "num_classes=13", "device=cpu", "amp=true"])]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert re.fullmatch(
         r"nano at 64, train, eager, amp, batch 2: [\d.]+ images/s \([\d.]+ to [\d.]+\), [\d.]+ MB at most; CPU",
         printed[0],
     )
-    command = shlex.split(printed[1].partition("python -m gcvit_edu.train.cost ")[2])
+    command = shlex.split(printed[1].partition("python -m gcvit_edu.bench cost ")[2])
     command[0] = "tiny"  # nano is not for ImageNet
     command[-1] = f"{max(1, int(command[-1]))}"
     assert cost_main(command) == 0
@@ -65,7 +65,7 @@ def test_every_mode_and_graph_is_a_line_of_json(tmp_path: Path, monkeypatch: pyt
     file = tmp_path / "speed.jsonl"
     settings = ["image_size=8", "batch_size=4", "num_classes=13", "device=cpu"]
     options = ["--modes", "train", "eval", "--compile", "--rounds", "1", "--json", str(file)]
-    assert main(["--alone", "imagenet_tiny", *options, *with_set(settings)]) == 0
+    assert device_main(["imagenet", *options, *with_set(settings)]) == 0
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     graphs = [(line["mode"], line["config"]["compile"]) for line in lines]
     assert graphs == [("train", False), ("train", True), ("eval", False), ("eval", True)]
@@ -78,12 +78,25 @@ def test_every_mode_and_graph_is_a_line_of_json(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("imagenet")])
-def test_every_variant_has_a_batch_for_one_device(name: str) -> None:
+def test_every_recipe_has_a_batch_for_one_device(name: str) -> None:
     (config,) = configs_of([name], ["seed=3"])
     assert (config.batch_size, config.accumulate, config.seed) == (256, 1, 3)
     assert config.model == load_recipe(name).config.model
+    assert config.image_size == VARIANTS[config.model].image_size
     assert config.amp
     assert config.channels_last
+
+
+def test_every_size_of_a_recipe_is_measured_as_the_settings_say() -> None:
+    found = configs_of(["imagenet", "imagenette"], ["batch_size=8", "accumulate=2"], ["tiny", "base"])
+    assert [(one.model, one.num_classes) for one in found] == [
+        ("tiny", 1000),
+        ("base", 1000),
+        ("tiny", 10),
+        ("base", 10),
+    ]
+    assert {(one.batch_size, one.accumulate) for one in found} == {(8, 2)}
+    assert [one.model for one in configs_of([], [], ["nano", "tiny"])] == ["nano", "tiny"]
 
 
 class Hungry(nn.Module):
@@ -124,7 +137,7 @@ def test_a_model_that_never_fits_is_a_line_and_not_the_end(
 ) -> None:
     monkeypatch.setattr(alone_module, "make_model", lambda config: Hungry(0 if config.model == "large" else 99))
     settings = ["image_size=8", "batch_size=4", "num_classes=13", "device=cpu", "amp=false"]
-    assert main(["--alone", "imagenet_large", "imagenet_tiny", "--rounds", "1", *with_set(settings)]) == 2
+    assert device_main(["imagenet", "--models", "large", "tiny", "--rounds", "1", *with_set(settings)]) == 2
     printed = capsys.readouterr()
     assert "failed: large at 8, train, eager: large at 8 pixels does not fit with batch_size=2: CUDA" in printed.err
     assert "set grad_checkpointing=True" in printed.err

@@ -6,13 +6,14 @@ from _support import images, small_model
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as TF
 
-from gcvit_edu.ablation import changed_query, with_mixer
 from gcvit_edu.attention import GlobalWindowAttention, WindowAttention
 from gcvit_edu.data import PairScenes, normalize
+from gcvit_edu.experiments.information_flow import changes, exchanges, features_at, shares, way
+from gcvit_edu.interventions import changed_query, frozen, recorded
 from gcvit_edu.layers import SqueezeExcite
+from gcvit_edu.mixers import with_mixer
 from gcvit_edu.model import GCViT
 from gcvit_edu.query import GlobalQueryGenerator
-from gcvit_edu.travel import changes, exchanges, features_at, frozen, recorded, shares, way
 
 ALL = ("query", "gates", "attention")
 

@@ -12,7 +12,7 @@ from _pictures import STORED, alpha_only, arrow, as_stored, exif, file_of, opene
 from PIL import Image, ImageMode, TiffImagePlugin
 
 from gcvit_edu.data import load_photo, upright_rgb
-from gcvit_edu.data.encoded import EncodedImage
+from gcvit_edu.data.imagenet.encoded import EncodedImage
 from gcvit_edu.data.transforms import orientation_of
 
 GREY = shape("cross")

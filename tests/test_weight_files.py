@@ -12,7 +12,8 @@ from timm.models import load_state_dict
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from gcvit_edu.train.checkpoint import random_state, save
+from gcvit_edu.train.checkpoint import save
+from gcvit_edu.train.randomness import random_state
 from gcvit_edu.weights import load_weights, read_weights, weights_in
 
 RAW = small_model(0).state_dict()

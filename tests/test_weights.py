@@ -15,7 +15,8 @@ from torch import Tensor
 import gcvit_edu.weights
 from gcvit_edu.config import GCViTConfig
 from gcvit_edu.model import GCViT
-from gcvit_edu.weights import NVIDIA_LICENCE, convert_state_dict, load_weights, read_weights
+from gcvit_edu.weight_keys import convert_state_dict
+from gcvit_edu.weights import NVIDIA_LICENCE, load_weights, read_weights
 from gcvit_edu.zoo import create_model
 
 

@@ -15,8 +15,10 @@ from torch import nn
 import gcvit_edu.weights
 from gcvit_edu.counting import count
 from gcvit_edu.model import GCViT
-from gcvit_edu.weights import NVIDIA_LICENCE, convert_state_dict
-from gcvit_edu.zoo import create_model, list_models
+from gcvit_edu.variants import list_models
+from gcvit_edu.weight_keys import convert_state_dict
+from gcvit_edu.weights import NVIDIA_LICENCE
+from gcvit_edu.zoo import create_model
 
 # Parameters in millions and multiply-adds in billions, measured on timm's models or on NVIDIA's definition.
 MEASURED = {

@@ -16,10 +16,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from gcvit_edu.train import evaluate, load_recipe, read_log
+from gcvit_edu.files import read_log
+from gcvit_edu.train import evaluate, load_recipe
+from gcvit_edu.train.batches import attribute_of, validation_batches
 from gcvit_edu.train.config import replaced
-from gcvit_edu.train.dist import start
-from gcvit_edu.train.samples import attribute_of, validation_batches
+from gcvit_edu.train.distributed import start
 
 HERE = Path(__file__).parent
 RUNS = HERE.parent / "runs"

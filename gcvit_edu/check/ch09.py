@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from gcvit_edu.check.answers import call, numbers, tensor
 from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, compare_cases, not_yet
 from gcvit_edu.data import crop_to, load_photo, normalize
-from gcvit_edu.weights import convert_state_dict
+from gcvit_edu.weight_keys import convert_state_dict
 from gcvit_edu.windows import window_partition
 from gcvit_edu.zoo import create_model
 

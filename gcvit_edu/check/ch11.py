@@ -10,7 +10,7 @@ from gcvit_edu.check.answers import boolean, call, number, returned_number
 from gcvit_edu.check.forbidden import LOOP
 from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, compare_numbers, not_yet
 from gcvit_edu.maps import attention_map, windows_to_map
-from gcvit_edu.maps.judge.baselines import centre_prior, contrast_map
+from gcvit_edu.maps.faithfulness.baselines import centre_prior, contrast_map
 from gcvit_edu.model import GCViT
 
 

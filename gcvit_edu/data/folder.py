@@ -178,8 +178,8 @@ def train_and_val(root: Path | str, val_share: float | None = None) -> tuple[Fol
         above = root.absolute().parent
         near = f"name {above}, which has both" if all((above / part).is_dir() for part in PARTS) else "make these two"
         raise ValueError(
-            f"{root} has neither train/ nor val/ with a folder for each class; {near}, or take the recipe finetune, "
-            "which holds out a share of each class by itself"
+            f"{root} has neither train/ nor val/ with a folder for each class; {near}, or give a val_share, "
+            "which is held out of each class"
         )
     return Folder(root).parted(val_share)
 

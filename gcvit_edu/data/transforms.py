@@ -147,3 +147,9 @@ def normalize(image: Image.Image) -> Tensor:
         raise ValueError(f"the picture's mode is {image.mode}, not RGB; make it so with upright_rgb(image)")
     values = F.to_dtype(F.pil_to_tensor(image), torch.float32, scale=True)
     return F.normalize(values, list(IMAGENET_MEAN), list(IMAGENET_STD))[None]
+
+
+def denormalize(images: Tensor) -> Tensor:
+    """Back to values from 0 to 1: (..., 3, H, W) -> (..., 3, H, W), for looking at what a model is given."""
+    mean, std = (images.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (images * std + mean).clamp(0, 1)

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from gcvit_edu.capture import AttentionRecord
+from gcvit_edu.explorer.quantise import LEVELS, quantise
 from gcvit_edu.maps import window_means
-from gcvit_edu.quantise import LEVELS, quantise
 
 LEAST_SCALE = 4  # a mean map's scale reaches at least this many equal shares, so that even attention looks pale
 

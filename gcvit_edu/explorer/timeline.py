@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gcvit_edu.explorer.markup import asset, jpeg, script, to_json
 from gcvit_edu.explorer.pack import LEAST_SCALE, text_of
-from gcvit_edu.quantise import LEVELS
+from gcvit_edu.explorer.quantise import LEVELS
 
 Kind = Literal["local", "global"]  # of queries
 RARE = 0.01  # of the numbers of a column may lie above its scale

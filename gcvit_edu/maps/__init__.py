@@ -1,7 +1,7 @@
-"""Maps of where a network looks, what each means, and (in gcvit_edu.maps.judge) how far each can be trusted."""
+"""Maps of where a network looks, what each means, and (in gcvit_edu.maps.faithfulness) how far each can be trusted."""
 
+from gcvit_edu.maps.attention_map import METHODS, AttentionMap, attention_map
 from gcvit_edu.maps.columns import column_mean, window_means
-from gcvit_edu.maps.entry import METHODS, AttentionMap, attention_map
 from gcvit_edu.maps.flow import rollout, spread
 from gcvit_edu.maps.gradients import grad_cam, gradient_times_attention
 from gcvit_edu.maps.layout import map_to_windows, real_tokens, to_pixels, windows_to_map

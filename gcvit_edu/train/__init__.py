@@ -1,18 +1,24 @@
 """One training loop for laptop and cluster: python -m gcvit_edu.train --help."""
 
+from gcvit_edu.files import read_log
+from gcvit_edu.train.batches import Samples
 from gcvit_edu.train.checkpoint import load, newest_whole
 from gcvit_edu.train.config import TrainConfig, changed
-from gcvit_edu.train.dist import Place
-from gcvit_edu.train.ema import average_of, decay_at, update_average
-from gcvit_edu.train.epoch import NonFiniteLoss
-from gcvit_edu.train.log import read_log
+from gcvit_edu.train.distributed import Place
 from gcvit_edu.train.loop import train, train_step
 from gcvit_edu.train.metrics import Scores, evaluate
-from gcvit_edu.train.mixing import mix
-from gcvit_edu.train.optim import decay_groups, layer_depths, learning_rate, make_optimizer
+from gcvit_edu.train.mixup import mix
+from gcvit_edu.train.optim import (
+    average_of,
+    decay_at,
+    decay_groups,
+    layer_depths,
+    learning_rate,
+    make_optimizer,
+    update_average,
+)
 from gcvit_edu.train.recipe import Recipe, load_recipe, recipe_names
-from gcvit_edu.train.run import Run
-from gcvit_edu.train.samples import Samples
+from gcvit_edu.train.run import NonFiniteLoss, Run
 
 __all__ = [
     "NonFiniteLoss",

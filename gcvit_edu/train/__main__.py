@@ -11,10 +11,10 @@ from pathlib import Path
 from gcvit_edu.console import INTERRUPTED, run_command
 from gcvit_edu.train.arguments import add_settings, parse
 from gcvit_edu.train.config import TrainConfig, changed, with_data
-from gcvit_edu.train.dist import announced
-from gcvit_edu.train.epoch import NonFiniteLoss
+from gcvit_edu.train.distributed import announced
 from gcvit_edu.train.loop import train
 from gcvit_edu.train.recipe import Recipe, about, list_of_recipes, load_recipe
+from gcvit_edu.train.run import NonFiniteLoss
 from gcvit_edu.train.stopping import end_workers
 from gcvit_edu.train.workers import in_words
 

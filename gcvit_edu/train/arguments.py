@@ -22,8 +22,8 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
     """The arguments; or the parser's error, with the remedy where a setting has no --set of its own."""
     options, rest = parser.parse_known_args(arguments)
     unknown = [word for word in rest if word.startswith("-")]
-    positional = getattr(options, "recipe", None)
-    stray = [word for word in [positional, *rest] if word and re.match(r"\w+=", word)]
+    named = [getattr(options, "recipe", None), *getattr(options, "recipes", [])]
+    stray = [word for word in [*named, *rest] if word and re.match(r"\w+=", word)]
     if stray and not unknown:
         parser.error(f"{stray[0]} has no --set of its own; write --set {shlex.quote(stray[0])}")
     if rest:

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 import PIL
 
 from gcvit_edu.console import printable
-from gcvit_edu.data.encoded import EncodedImage
 from gcvit_edu.data.folder import BadImage
+from gcvit_edu.data.imagenet.encoded import EncodedImage
 from gcvit_edu.data.words import counted
 from gcvit_edu.files import whole_file
-from gcvit_edu.train.dist import by_first, gather, place_in_world
+from gcvit_edu.train.distributed import by_first, gather, place_in_world
 
 MEMORY = ".gcvit_edu_readable.json"  # in the folder of the pictures; what cannot be read is tried again each time
 RULES = {"pillow": PIL.__version__, "rules": 1}  # what a verdict holds for, besides the picture

@@ -1,88 +1,25 @@
 """Checkpoints: complete, written so that a crash cannot spoil one, and read with care."""
 
 import pickle
-import platform
-import random
 import re
 import zipfile
 from collections.abc import Callable, Mapping
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from gcvit_edu.files import HALF, whole_file
+from gcvit_edu.files import HALF, write_atomically
 
-_PACKAGES = ("gcvit-edu", "torch", "torchvision", "timm", "numpy")
 KEPT = 2  # newest checkpoints, besides the best
 _NAME = "step_{:08d}.pt"
 _PATTERN = re.compile(r"step_(\d{8,})\.pt")
 BEST = "best.pt"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that at every moment its name stands for the old content or the new, never for a part.
-
-    Raises:
-        OSError: if it cannot be written, a full disk above all; the old file is as it was.
-    """
-    try:
-        with whole_file(path) as file:
-            file.write(content)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-
-
-def cannot_write(path: Path, error: OSError) -> OSError:
-    """An error that names the file and the remedy."""
-    return OSError(
-        error.errno,
-        f"cannot write {path}: {error.strerror}; make room or choose another --out. What was written "
-        "before is whole: a training goes on with --resume, an experiment by the same command",
-    )
-
-
 # ------------------------------------------------------------------------------------------------ random state
-
-
-def random_state() -> dict[str, Any]:
-    """The state of every generator of this process that training draws from."""
-    layout, numbers, gauss = random.getstate()
-    kind, keys, position, has_gauss, cached = np.random.get_state()
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
-        "python": (layout, list(numbers), gauss),
-        "numpy": (str(kind), torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(cached)),
-    }
-
-
-def set_random_state(state: Mapping[str, Any]) -> None:
-    """Put every generator of this process where random_state found it."""
-    torch.set_rng_state(state["torch"])
-    if state["cuda"] is not None and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])
-    layout, numbers, gauss = state["python"]
-    random.setstate((layout, tuple(numbers), gauss))
-    kind, keys, *rest = state["numpy"]
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
-
-
-@cache
-def versions() -> dict[str, str]:
-    """What a run is made with; asked for once, as packages may be installed again while it lasts."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 # --------------------------------------------------------------------------------------------- saving, loading

@@ -7,21 +7,17 @@ from typing import Any
 
 import torch
 
-from gcvit_edu.train.checkpoint import write_atomically
+from gcvit_edu.files import write_atomically
+from gcvit_edu.train.batches import Samples, validation_batches
 from gcvit_edu.train.config import TrainConfig
-from gcvit_edu.train.dist import Place, buffers_of_first
+from gcvit_edu.train.distributed import Place, buffers_of_first
 from gcvit_edu.train.identity import RunIdentity
 from gcvit_edu.train.log import Log
 from gcvit_edu.train.metrics import Scores, evaluate
-from gcvit_edu.train.run import Run, save_run, weights_as_bytes
-from gcvit_edu.train.samples import Samples, validation_batches
+from gcvit_edu.train.run import NonFiniteLoss, Run, save_run, weights_as_bytes
 from gcvit_edu.train.stopping import StopRequest
 
 CONFUSION_UP_TO = 100  # classes; ImageNet's table would be three megabytes of log for each validation
-
-
-class NonFiniteLoss(ArithmeticError):
-    """A loss or a gradient is infinite or not a number; what was saved before is good."""
 
 
 def close_epoch(

@@ -11,9 +11,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from gcvit_edu.train.batches import Samples, attribute_of
 from gcvit_edu.train.config import TrainConfig, free_changes
-from gcvit_edu.train.dist import gather
-from gcvit_edu.train.samples import Samples, attribute_of
+from gcvit_edu.train.distributed import gather
 
 SHOWN = 20  # classes in a note
 MOST_CLASSES = 100_000  # that are counted; a larger label is a mistake, which the loader refuses in words

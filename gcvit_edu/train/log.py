@@ -8,42 +8,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from gcvit_edu.console import printable
-from gcvit_edu.train.checkpoint import cannot_write, write_atomically
-
-FILE = "log.jsonl"
-
-
-def read_log(path: Path | str) -> list[dict[str, Any]]:
-    """The lines of a log; a last line that a crash cut short is left out.
-
-    Args:
-        path: of the file, or of the run's folder.
-
-    Raises:
-        FileNotFoundError: if there is no log.
-        ValueError: if another line is no JSON.
-    """
-    file = Path(path)
-    return read_lines(file / FILE if file.is_dir() else file)
-
-
-def read_lines(file: Path) -> list[dict[str, Any]]:
-    """The values of a file of JSON lines; a last line that a crash cut short is left out.
-
-    Raises:
-        FileNotFoundError: if there is no file.
-        ValueError: if another line is no JSON.
-    """
-    lines = file.read_text(encoding="utf-8").split("\n")
-    entries = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            if line:
-                entries.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            if number < len(lines):
-                raise ValueError(f"line {number} of {file} is no JSON: {error}; is this the right file?") from error
-    return entries
+from gcvit_edu.files import LOG, cannot_write, read_log, write_atomically
 
 
 def has_begun(path: Path) -> bool:
@@ -82,7 +47,7 @@ class Log:
         self, folder: Path | None, total: int, *, done: int = 0, tensorboard: bool = False, stream: TextIO | None = None
     ) -> None:
         self.stream = stream or sys.stdout
-        self.path = folder / FILE if folder else None
+        self.path = folder / LOG if folder else None
         self.board = _summary_writer(folder, done) if folder and tensorboard else None
         self.file = self.path.open("a", encoding="utf-8") if self.path else None
         self.bar = None

@@ -12,23 +12,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from gcvit_edu.train import dist
-from gcvit_edu.train.checkpoint import checkpoints, make_way, newest_whole, versions, write_atomically
+from gcvit_edu.files import LOG, write_atomically
+from gcvit_edu.hardware import peak_of, versions
+from gcvit_edu.train import distributed
+from gcvit_edu.train.batches import Parts, attribute_of, check_samples, steps_of, train_batches
+from gcvit_edu.train.checkpoint import checkpoints, make_way, newest_whole
 from gcvit_edu.train.config import TrainConfig
-from gcvit_edu.train.dist import Place
-from gcvit_edu.train.ema import decay_at, update_average
-from gcvit_edu.train.epoch import NonFiniteLoss, close_epoch, keep_weights
+from gcvit_edu.train.distributed import Place
+from gcvit_edu.train.epoch import close_epoch, keep_weights
 from gcvit_edu.train.identity import described, identity_of, numbered_classes, the_same_everywhere
 from gcvit_edu.train.lock import FolderLock
-from gcvit_edu.train.log import FILE, Log, cut_log, has_begun
-from gcvit_edu.train.mixing import check_pairs, mix, mixes
-from gcvit_edu.train.optim import learning_rate
+from gcvit_edu.train.log import Log, cut_log, has_begun
+from gcvit_edu.train.mixup import check_pairs, mix, mixes
+from gcvit_edu.train.optim import decay_at, learning_rate, update_average
+from gcvit_edu.train.randomness import seed_process
 from gcvit_edu.train.recipe import Recipe
-from gcvit_edu.train.run import Run, begin, restore_run, save_run, seed_process, weights_as_bytes
-from gcvit_edu.train.sampler import Parts, steps_of
-from gcvit_edu.train.samples import attribute_of, check_samples, train_batches
-from gcvit_edu.train.speed import Stopwatch, operations_per_image, peak_of
+from gcvit_edu.train.run import NonFiniteLoss, Run, begin, restore_run, save_run, weights_as_bytes
 from gcvit_edu.train.stopping import StopRequest, asked_to_stop, end_with_agent
+from gcvit_edu.train.stopwatch import Stopwatch, operations_per_image
 
 
 def train_step(
@@ -64,7 +65,7 @@ def train_step(
             part_loss = F.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing) / len(parts)
             part_loss.backward()
         loss += part_loss.detach()
-    loss = dist.sum_over_ranks(loss) / place.world
+    loss = distributed.sum_over_ranks(loss) / place.world
     norm = nn.utils.clip_grad_norm_(run.model.parameters(), config.clip_norm or float("inf"))
     if not torch.isfinite(loss + norm):  # the one place that waits for the device
         raise NonFiniteLoss(
@@ -103,7 +104,7 @@ def train(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = Fals
     """
     end_with_agent()
     config = recipe.complete(config)
-    place = dist.start(config.device)
+    place = distributed.start(config.device)
     lock = FolderLock(out)
     try:
         with asked_to_stop() as stop:
@@ -113,7 +114,7 @@ def train(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = Fals
         raise NonFiniteLoss(f"{error}. The last good checkpoint is {last}") from error
     finally:
         lock.release()
-        dist.stop()
+        distributed.stop()
 
 
 def refuse_used(out: Path, resume: bool) -> None:
@@ -122,7 +123,7 @@ def refuse_used(out: Path, resume: bool) -> None:
     Raises:
         ValueError: if there is a run that is not to be resumed.
     """
-    if not resume and (checkpoints(out) or has_begun(out / FILE)):
+    if not resume and (checkpoints(out) or has_begun(out / LOG)):
         raise ValueError(f"{out} has a run already; go on with --resume, or choose another --out")
 
 
@@ -151,7 +152,7 @@ def _train(
     stop: StopRequest,
 ) -> bool:
     # -------------------------------------------------------------------------------------------------- the folder
-    notes = dist.by_first(lambda: _prepare(out, resume, lock))
+    notes = distributed.by_first(lambda: _prepare(out, resume, lock))
 
     # ------------------------------------------------------------------------------------------ data, model, optimiser
     training, validation = recipe.make_data(config)
@@ -179,7 +180,7 @@ def _train(
     )
 
     # ------------------------------------------------------------------------------------------------------- resume
-    found = dist.by_first(lambda: _to_go_on_with(out, notes.append)) if resume else None
+    found = distributed.by_first(lambda: _to_go_on_with(out, notes.append)) if resume else None
     if found:
         changes = restore_run(run, found, config, identity, place)
         notes += [f"going on from {found}, step {run.step} of {total}", *changes]
@@ -193,7 +194,7 @@ def _train(
     if place.world > 1:
         network = DistributedDataParallel(network, [place.device] if place.device.type == "cuda" else None)
     if place.first:
-        cut_log(out / FILE, run.step if found else -1, run.closed)
+        cut_log(out / LOG, run.step if found else -1, run.closed)
 
     # -------------------------------------------------------------------------------------------------------- train
     with Log(out if place.first else None, total, done=run.step, tensorboard=config.tensorboard) as log:

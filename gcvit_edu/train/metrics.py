@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gcvit_edu.train.dist import Place, sum_over_ranks
+from gcvit_edu.train.distributed import Place, sum_over_ranks
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gcvit_edu.train import dist
-from gcvit_edu.train.checkpoint import KEPT, versions
+from gcvit_edu.hardware import versions
+from gcvit_edu.train import distributed
+from gcvit_edu.train.batches import Parts, Samples, attribute_of, check_samples, steps_of, train_batches
+from gcvit_edu.train.checkpoint import KEPT
 from gcvit_edu.train.config import TrainConfig
-from gcvit_edu.train.dist import Place
-from gcvit_edu.train.epoch import NonFiniteLoss
+from gcvit_edu.train.distributed import Place
 from gcvit_edu.train.loop import refuse_used, train_step
-from gcvit_edu.train.mixing import check_pairs, mixes
+from gcvit_edu.train.mixup import check_pairs, mixes
+from gcvit_edu.train.randomness import seed_process
 from gcvit_edu.train.recipe import Recipe
-from gcvit_edu.train.run import Run, begin, seed_process
-from gcvit_edu.train.sampler import Parts, steps_of
-from gcvit_edu.train.samples import Samples, attribute_of, check_samples, train_batches
+from gcvit_edu.train.run import NonFiniteLoss, Run, begin
 from gcvit_edu.train.workers import check_workers
 
 OK, WARNING, ERROR = "ok", "warning", "error"
@@ -65,7 +65,7 @@ def preflight(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = 
         ValueError: where the config cannot be completed, for want of data or weights.
     """
     config = recipe.complete(config)
-    rank, world = dist.announced()
+    rank, world = distributed.announced()
     lines = [Line(OK, "versions", ", ".join(f"{name} {version}" for name, version in versions().items()))]
     device = _check(lines, "device", lambda: _device(config))
     _check(lines, "folder", lambda: _folder(out, resume))
@@ -113,11 +113,11 @@ def _check(lines: list[Line], name: str, work: Callable[[], tuple[str, str, Any]
 
 def _worst(lines: list[Line]) -> list[Line]:
     """For each check the first of the worst lines of all processes, with its process where there are several."""
-    dist.start("cpu")  # whatever the device: to compare notes needs none
+    distributed.start("cpu")  # whatever the device: to compare notes needs none
     try:
-        everyone = dist.gather(lines)
+        everyone = distributed.gather(lines)
     finally:
-        dist.stop()
+        distributed.stop()
     if len(everyone) == 1:
         return lines
     order = [OK, WARNING, ERROR]
@@ -136,7 +136,7 @@ def _worst(lines: list[Line]) -> list[Line]:
 
 
 def _device(config: TrainConfig) -> tuple[str, str, torch.device]:
-    device = dist.own_device(config.device)
+    device = distributed.own_device(config.device)
     if device.type == "cpu":
         if config.device == "cpu":
             return OK, "the CPU, as device=cpu asks", device
@@ -234,7 +234,7 @@ def _batch(samples: int, config: TrainConfig, rank: int, world: int) -> tuple[st
 
 def _workers(config: TrainConfig, parts: Parts) -> tuple[str, str, None]:
     batch_bytes = parts.part_size * (4 * 3 * config.image_size**2 + 8)
-    enough, text = check_workers(config.workers, batch_bytes, dist.processes_of_machine())
+    enough, text = check_workers(config.workers, batch_bytes, distributed.processes_of_machine())
     return OK if enough else WARNING, text, None
 
 

@@ -12,10 +12,15 @@ from types import ModuleType
 
 from torch import nn
 
+from gcvit_edu.train.batches import Samples
 from gcvit_edu.train.config import TrainConfig
-from gcvit_edu.train.samples import Samples
+from gcvit_edu.variants import VARIANTS
 
-_FOLDER = Path(__file__).parent / "recipes"
+_FOLDER = Path(__file__).parents[1] / "recipes"
+# Names of recipes until version 0.2, and what to write now. To be dropped in 0.3.
+_RENAMED = {"finetune": "folder"}
+_RENAMED |= {f"imagenet_{size}": f"imagenet --set model={size}" for size in VARIANTS if "_" not in size}
+_RENAMED |= {f"imagenet_large_{side}": f"imagenet_finetune --set model=large_{side}" for side in (384, 512)}
 _PARTS = ("CONFIG", "make_model", "make_data")
 
 
@@ -77,6 +82,8 @@ def load_recipe(name: str) -> Recipe:
         ValueError: if there is no such recipe, it lacks a part, or its file has the name of another module.
     """
     path = Path(name) if name.endswith(".py") else _FOLDER / f"{name}.py"
+    if name in _RENAMED:
+        raise ValueError(f"the recipe {name} is called otherwise since version 0.2; write {_RENAMED[name]}")
     if not path.is_file():
         near = difflib.get_close_matches(name, recipe_names(), n=3, cutoff=0.4) or recipe_names()
         raise ValueError(f"no recipe is called {name!r}; there are {', '.join(near)}, or give the path of a .py file")
@@ -101,7 +108,7 @@ def _imported(path: Path) -> ModuleType:
     """
     path = Path(os.path.abspath(path))  # resolve() would follow links, to a file of another name
     if path.parent == _FOLDER:
-        return importlib.import_module(f"gcvit_edu.train.recipes.{path.stem}")
+        return importlib.import_module(f"gcvit_edu.recipes.{path.stem}")
     name, text = path.stem, path.read_bytes()
     if "." in name:
         raise ValueError(f"{path} cannot be imported, as its name has a dot before .py; rename the file")

@@ -2,24 +2,23 @@
 
 import dataclasses
 import json
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gcvit_edu.train.checkpoint import fill, load, random_state, save, set_random_state, versions
+from gcvit_edu.hardware import versions
+from gcvit_edu.train.checkpoint import fill, load, save
 from gcvit_edu.train.config import TrainConfig, differences, free_changes
-from gcvit_edu.train.dist import Place, by_first, gather
-from gcvit_edu.train.ema import average_of
+from gcvit_edu.train.distributed import Place, by_first, gather
 from gcvit_edu.train.identity import RunIdentity, compared
-from gcvit_edu.train.optim import make_optimizer
+from gcvit_edu.train.optim import average_of, make_optimizer
+from gcvit_edu.train.randomness import random_state, set_random_state
 
 
 @dataclass
@@ -188,9 +187,5 @@ def weights_as_bytes(model: nn.Module, config: TrainConfig, classes: list[str] |
     return len(text).to_bytes(8, "little") + text + file[8 + size :]
 
 
-def seed_process(seed: int, rank: int) -> None:
-    """Seed every generator of this process; each rank otherwise, so that their drop paths differ."""
-    own = seed * 1_000_003 + rank
-    torch.manual_seed(own)
-    random.seed(own)
-    np.random.seed(own % 2**32)
+class NonFiniteLoss(ArithmeticError):
+    """A loss or a gradient is infinite or not a number; what was saved before is good."""

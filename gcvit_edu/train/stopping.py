@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 
 from gcvit_edu.console import INTERRUPTED
-from gcvit_edu.train.dist import Place, place_in_world, sum_over_ranks
+from gcvit_edu.train.distributed import Place, place_in_world, sum_over_ranks
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 Batch = TypeVar("Batch")

@@ -1,10 +1,10 @@
 """Pictures to tensors, as a config asks: torchvision's random crop, flip, RandAugment and erasing."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision.transforms import v2
 
-from gcvit_edu.data.jpeg import Decode, JpegCrop, ToNormalized
+from gcvit_edu.data.imagenet.jpeg import Decode, JpegCrop, ToNormalized
 from gcvit_edu.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from gcvit_edu.train.config import TrainConfig
 
@@ -53,9 +53,3 @@ def _to_tensor() -> list[nn.Module]:
         v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
         v2.ToPureTensor(),
     ]
-
-
-def denormalize(images: Tensor) -> Tensor:
-    """Back to values from 0 to 1: (..., 3, H, W) -> (..., 3, H, W), for looking at what a model is given."""
-    mean, std = (images.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return (images * std + mean).clamp(0, 1)

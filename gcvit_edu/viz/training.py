@@ -5,7 +5,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from gcvit_edu.train.log import read_log
+from gcvit_edu.files import read_log
 from gcvit_edu.viz.style import CYCLE, WIDTH, check_count, styled
 
 

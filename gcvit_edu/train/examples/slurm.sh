@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One run over several machines under SLURM; it puts itself back into the queue until it is finished.
 #
-#   sbatch slurm.sh imagenet_tiny --data /data/imagenet --out runs/tiny
+#   sbatch slurm.sh imagenet --data /data/imagenet --out runs/tiny
 #
 # Written from SLURM's and PyTorch's documentation, not run on a cluster by this project. Adapt what #SBATCH says.
 #

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One run over two machines without a queue. Start the same command on both, in any order:
 #
-#   FIRST=10.0.0.1 bash two_machines.sh imagenet_tiny --data /data/imagenet --out /shared/runs/tiny
+#   FIRST=10.0.0.1 bash two_machines.sh imagenet --data /data/imagenet --out /shared/runs/tiny
 #
 # FIRST is the address of one of the two, at which they meet. --out is on a disk that both see; the pictures may be on
 # a disk of each. Where a process or the other machine fails, the rest waits, ten minutes at most, for the command to

@@ -1,0 +1,1 @@
+"""ImageNet: its classes, its archives, shards of it, and reading them quickly."""

@@ -1,0 +1,16 @@
+"""Recipes by name: python -m gcvit_edu.train NAME.
+
+A ladder, from minutes on a laptop to days on a cluster. Climb it in this order: a mistake shows on the first rung.
+
+| rung | command, after `python -m gcvit_edu.train` | hardware | accept |
+|---|---|---|---|
+| emoji | `emoji_nano` | a CPU | its docstring says |
+| Imagenette | `imagenette --data imagenette2` | one GPU, hours | within 1.5 points of your own other seed |
+| ImageNet-100 | `imagenet100 --data IMAGENET100` | one GPU, a day or less | within 1.8 points of it |
+| 30 epochs | `imagenet --data IMAGENET --set model=xxtiny --set epochs=30 --set warmup_epochs=2` | GPUs | 1 point |
+| 300 epochs | `imagenet --data IMAGENET --set model=xxtiny` | GPUs | the paper's figure, less 0.5 points |
+
+The times are guesses, none was measured here: `python -m gcvit_edu.bench cost` has estimates and says how they are
+made. The tolerances are ours: three standard errors of the accuracy from so many pictures, and for ImageNet, where
+those are small, what we would not look into. Less than that: begin with --preflight, then with the learning curves.
+"""
