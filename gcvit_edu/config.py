@@ -35,7 +35,7 @@ class GCViTConfig:
         image_size: side of the square training image, in pixels. Any other size of 32 or more runs too.
         in_chans: channels of the image.
         num_classes: outputs of the head; 0 leaves the head out.
-        query_levels: halvings of the map in each stage's query generator, where they should not follow
+        query_halvings: halvings of the map in each stage's query generator, where they should not follow
             from the map and the window; see halvings.
 
     Raises:
@@ -52,12 +52,12 @@ class GCViTConfig:
     image_size: int = 224
     in_chans: int = 3
     num_classes: int = 1000
-    query_levels: tuple[int, ...] | None = None
+    query_halvings: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, least in {"image_size": MIN_IMAGE_SIZE, "embed_dim": 1, "in_chans": 1, "num_classes": 0}.items():
             _whole(name, getattr(self, name), least)
-        for name, least in {"depths": 2, "num_heads": 1, "window_sizes": 1, "query_levels": 0}.items():
+        for name, least in {"depths": 2, "num_heads": 1, "window_sizes": 1, "query_halvings": 0}.items():
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, self._per_stage(name, least))
         if self.embed_dim % 4:
@@ -104,9 +104,9 @@ class GCViTConfig:
 
     @property
     def halvings(self) -> tuple[int, ...]:
-        """Halvings in each stage's query generator: log2(map / window), rounded, or query_levels where given."""
-        if self.query_levels is not None:
-            return self.query_levels
+        """Halvings in each stage's query generator: log2(map / window), rounded, or query_halvings where given."""
+        if self.query_halvings is not None:
+            return self.query_halvings
         ratios = (side / window for side, window in zip(self.map_sizes, self.window_sizes, strict=True))
         return tuple(max(0, round(math.log2(ratio))) for ratio in ratios)
 
@@ -130,4 +130,4 @@ class GCViTConfig:
         if image_size == self.image_size:
             return self
         windows = tuple(math.ceil(window * image_size / self.image_size) for window in self.window_sizes)
-        return replace(self, image_size=image_size, window_sizes=windows, query_levels=self.halvings)
+        return replace(self, image_size=image_size, window_sizes=windows, query_halvings=self.halvings)

@@ -18,7 +18,7 @@ MOVED = {
     "gcvit_edu.data.speed": "gcvit_edu.bench loading",
     "gcvit_edu.explore": "gcvit_edu.explorer",
     "gcvit_edu.machine": "gcvit_edu.hardware",
-    "gcvit_edu.maps.judge": "gcvit_edu.experiments map_faithfulness, with its parts in gcvit_edu.maps.faithfulness",
+    "gcvit_edu.maps.judge": "gcvit_edu.maps.faithfulness, and the command gcvit_edu.experiments map_faithfulness",
     "gcvit_edu.quantise": "gcvit_edu.explorer.quantise",
     "gcvit_edu.train.ablations": "gcvit_edu.experiments query_ablations",
     "gcvit_edu.train.cost": "gcvit_edu.bench cost",

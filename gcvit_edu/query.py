@@ -18,21 +18,21 @@ class GlobalQueryGenerator(nn.Module):
         dim: C.
         num_heads: attention heads; d = C / heads.
         window: side of the window; T = window**2.
-        levels: halvings.
+        halvings: halvings.
     """
 
-    def __init__(self, dim: int, num_heads: int, window: int, levels: int) -> None:
+    def __init__(self, dim: int, num_heads: int, window: int, halvings: int) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.window = window
-        self.levels = levels
-        self.mbconvs = nn.ModuleList(FusedMBConv(dim) for _ in range(max(1, levels)))
+        self.halvings = halvings
+        self.mbconvs = nn.ModuleList(FusedMBConv(dim) for _ in range(max(1, halvings)))
 
     def forward(self, x: Tensor) -> Tensor:
         x = rearrange(x, "b h w c -> b c h w")
         for mbconv in self.mbconvs:
             x = mbconv(x)
-            if self.levels:
+            if self.halvings:
                 # Pads with minus infinity, so a border cell is the maximum of real values only.
                 x = F.max_pool2d(x, kernel_size=3, stride=2, padding=1)
         if x.shape[2:] != (self.window, self.window):

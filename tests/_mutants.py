@@ -111,8 +111,8 @@ QUERY = changes(
     ("stride-of-the-pooling", "stride=2", "stride=1"),
     ("padding-of-the-pooling", "padding=1", "padding=0"),
     ("kernel-of-the-pooling", "kernel_size=3", "kernel_size=2"),
-    ("number-of-mbconvs", "max(1, levels)", "max(1, levels - 1)"),
-    ("mbconv-without-halving", "max(1, levels)", "max(0, levels)"),
+    ("number-of-mbconvs", "max(1, halvings)", "max(1, levels - 1)"),
+    ("mbconv-without-halving", "max(1, halvings)", "max(0, levels)"),
     ("resizing-to-the-window", "adaptive_avg_pool2d", "adaptive_max_pool2d"),
     ("heads-of-the-query", "b (h d) y x", "b (d h) y x"),
     ("cells-of-the-query", "b h (y x) d", "b h (x y) d"),
@@ -220,14 +220,14 @@ CONFIG = changes(
     ("rounding-of-the-maps", "math.ceil(self.image_size / stride)", "math.floor(self.image_size / stride)"),
     ("rounding-of-the-halvings", "round(math.log2(ratio))", "math.ceil(math.log2(ratio))"),
     ("rounding-of-resized-windows", "math.ceil(window * image_size", "math.floor(window * image_size"),
-    ("kept-query-levels", "query_levels=self.halvings)", "query_levels=None)"),
+    ("kept-query-halvings", "query_halvings=self.halvings)", "query_levels=None)"),
     ("last-drop-path-rate", "last = sum(self.depths) - 1", "last = sum(self.depths)"),
     ("smallest-image", "MIN_IMAGE_SIZE = 32", "MIN_IMAGE_SIZE = 31"),
 )
 
 ZOO = (
     changes(
-        "gcvit_edu/zoo.py",
+        "gcvit_edu/variants.py",
         "test_zoo.py::test_parameters_and_multiply_adds",
         ("depths-of-xxtiny", "(2, 2, 6, 2)", "(2, 2, 5, 2)"),
         ("mlp-ratio-of-small", "mlp_ratio=2.0", "mlp_ratio=3.0"),
@@ -238,14 +238,14 @@ ZOO = (
         ("depths-of-tiny", "(3, 4, 19, 5)", "(3, 4, 18, 5)"),
     )
     + changes(
-        "gcvit_edu/zoo.py",
+        "gcvit_edu/variants.py",
         "test_zoo.py::test_layer_scale_and_drop_path_of_the_paper",
         ("drop-path-of-small2", "drop_path_rate=0.35", "drop_path_rate=0.3"),
         ("layer-scale-of-small", "layer_scale=1e-5", "layer_scale=1e-6"),
         ("image-size-of-large", "_LARGE.resized(512)", "_LARGE.resized(448)"),
     )
     + changes(
-        "gcvit_edu/zoo.py",
+        "gcvit_edu/variants.py",
         "test_zoo.py::test_nano_is_small_and_has_several_windows",
         ("heads-of-nano", "num_heads=(1, 2, 4, 8)", "num_heads=(2, 4, 8, 16)"),
         ("drop-path-of-nano", "drop_path_rate=0.1,", "drop_path_rate=0.2,"),
@@ -433,19 +433,19 @@ EXPLORER = [
     for name, file, old, new, test in (
         (
             "rows-rounded-one-by-one",
-            "quantise.py",
+            "explorer/quantise.py",
             "whole += rank < left_over",
             "whole = np.rint(shares * totals)",
             ROWS,
         ),
         (
             "remainders-in-the-wrong-order",
-            "quantise.py",
+            "explorer/quantise.py",
             "argsort(whole - shares * totals",
             "argsort(shares * totals - whole",
             ROWS,
         ),
-        ("coarse-rows", "quantise.py", "np.floor(LEVELS / shares.max(-1, keepdims=True))", "LEVELS", ROWS),
+        ("coarse-rows", "explorer/quantise.py", "np.floor(LEVELS / shares.max(-1, keepdims=True))", "LEVELS", ROWS),
         (
             "head-of-a-mean-map",
             "explorer/pack.py",

@@ -52,7 +52,7 @@ EXPERIMENTS = (
         "gcvit_edu/experiments/query_ablations.py",
         "test_train_ablations.py",
         ("augmentation-of-an-epoch", "training.set_epoch(seed * epochs + epoch)", "training.set_epoch(epoch)"),
-        ("mixing-of-an-epoch", "mix(images, labels, config, epoch, step)", "mix(images, labels, config, step)"),
+        ("mixing-of-an-epoch", "apply_mixup(images, labels, config, epoch, step)", "mix(images, labels, config, step)"),
         ("seed-of-the-mixing", 'AUGMENTATION | {"seed": seed}', "AUGMENTATION"),
         ("rate-of-each-epoch-anew", "epoch * steps + step, total", "step, total"),
         ("warm-up-of-a-tenth", "warmup=int(WARMUP * total)", "warmup=0"),
@@ -73,7 +73,7 @@ EXPERIMENTS = (
         ("epochs-of-an-ablation", "results.has(seed=seed, epochs=options.epochs)", "results.has(seed=seed)"),
     ),
     (
-        "gcvit_edu/mixers.py",
+        "gcvit_edu/interventions.py",
         "test_ablation.py",
         (
             "hooks-before-a-wrong-stage",

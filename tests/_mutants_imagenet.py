@@ -2,7 +2,7 @@
 
 IMAGENET = (
     (
-        "gcvit_edu/data/imagenet.py",
+        "gcvit_edu/data/imagenet/classes.py",
         "test_imagenet.py",
         ("order-of-the-wnids", "if found != right:", "if False:"),
         ("names-that-are-no-wnids", "[name for name in classes if name not in set(known)]", "[]"),
@@ -84,9 +84,9 @@ IMAGENET = (
         ("tag-of-smaller-pictures", "1 if self.upright else orientation_of(image)", "1"),
     ),
     (
-        "gcvit_edu/data/imagenet.py",
+        "gcvit_edu/data/imagenet/classes.py",
         "test_own_pictures.py",
-        ("turn-of-imagenets-pictures", "upright=not classes)", "upright=True)"),
+        ("turn-of-imagenets-pictures", "upright=not num_classes)", "upright=True)"),
     ),
     (
         "gcvit_edu/data/imagenet/shards.py",

@@ -172,10 +172,14 @@ OF_THE_JUDGE = (
         ("unknown-values", "if not math.isnan(value)", "if True"),
     ),
     (
-        "gcvit_edu/mixers.py",
+        "gcvit_edu/interventions.py",
         "test_maps_judge.py::test_a_changed_query_reaches_every_stage_and_goes_again",
         ("cells-that-change-places", "query[:, :, order.to(query.device)]", "query"),
-        ("query-that-stays-changed", "            hook.remove()", "            pass"),
+        (
+            "query-that-stays-changed",
+            "output: change(output)) for query in queries]\n    try:\n        yield\n    finally:",
+            "output: change(output)) for query in queries]\n    try:\n        yield\n    finally:\n        hooks = []",
+        ),
     ),
     (
         "gcvit_edu/maps/faithfulness/sanity.py",
@@ -215,7 +219,7 @@ OF_THE_JUDGE = (
         ("scenes-classified-correctly", 'if row["correct"]]', "]"),
     ),
     (
-        "gcvit_edu/experiments/map_faithfulness.py",
+        "gcvit_edu/experiments/results.py",
         "test_maps_judge_command.py::test_the_command_goes_on_where_it_was_stopped_and_writes_the_same",
         ("half-a-line", 'if line.endswith(b"\\n")]', "]"),
         ("rows-of-other-settings", "if first != settings:", "if False:"),
@@ -247,12 +251,12 @@ OF_ABLATION = (
         ("blocks-that-also-ask", "stage.blocks[::2]", "stage.blocks[2::2]"),
     ),
     (
-        "gcvit_edu/mixers.py",
+        "gcvit_edu/interventions.py",
         "test_ablation.py::test_noise_has_the_mean_and_deviation_of_each_channel",
         ("noise-of-one-deviation", "dim=(0, 2), correction", "dim=(0, 2, 3), correction"),
     ),
     (
-        "gcvit_edu/mixers.py",
+        "gcvit_edu/interventions.py",
         "test_ablation.py::test_a_query_is_changed_in_the_stages_asked_for_and_only_within_the_context",
         ("stages-whose-query-changes", "else stages", "else range(len(model.stages))"),
     ),

@@ -168,9 +168,9 @@ def _told_pool(pool: Callable[..., Any], winners: Iterator[Tensor], x: Tensor, *
 # --- Who hears of whom ---
 
 
-def blocks_and_query(window: int, levels: int) -> tuple[list[Block], GlobalQueryGenerator]:
+def blocks_and_query(window: int, halvings: int) -> tuple[list[Block], GlobalQueryGenerator]:
     """A local, a global and a local block of 8 channels, and a query generator without gates, in float64."""
-    generator = GlobalQueryGenerator(8, 2, window, levels).double()
+    generator = GlobalQueryGenerator(8, 2, window, halvings).double()
     blocks = [Block(8, 2, window, use_global=use_global).double() for use_global in (False, True, False)]
     for seed, module in enumerate((generator, *blocks)):
         enlarge_weights(module, seed)
@@ -183,8 +183,8 @@ def blocks_and_query(window: int, levels: int) -> tuple[list[Block], GlobalQuery
 @torch.no_grad()
 def reach(height: int, width: int, window: int) -> Tensor:
     """(tokens, tokens) booleans: whether a change of one token shows in another after local, global and local block."""
-    levels = max(0, round(math.log2(min(height, width) / window)))
-    blocks, generator = blocks_and_query(window, levels)
+    halvings = max(0, round(math.log2(min(height, width) / window)))
+    blocks, generator = blocks_and_query(window, halvings)
     tokens = height * width
     noise = torch.Generator().manual_seed(0)
     x = torch.randn(1, height, width, 8, generator=noise, dtype=torch.float64).repeat(tokens + 1, 1, 1, 1)
@@ -255,7 +255,7 @@ def loop_query(generator: nn.Module, x: Tensor) -> Tensor:
         picture = image.permute(2, 0, 1)
         for mbconv in generator.mbconvs:
             picture = loop_mbconv(mbconv, picture)
-            if generator.levels:
+            if generator.halvings:
                 picture = loop_max_pool(picture)
         assert picture.shape[1:] == (generator.window, generator.window)
         d = picture.shape[0] // generator.num_heads

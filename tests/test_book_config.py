@@ -397,7 +397,7 @@ def test_drawing_of_the_architecture_is_gc_vit_tiny() -> None:
     drawing = (BOOK / "_static" / "architecture.svg").read_text(encoding="utf-8")
     assert circles_and_squares(drawing) == [((depth + 1) // 2, depth // 2) for depth in config.depths]
     words = " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", drawing))
-    halvings = ["no halving" if levels == 0 else f"{levels} halvings" for levels in config.halvings]
+    halvings = ["no halving" if halvings == 0 else f"{halvings} halvings" for halvings in config.halvings]
     for stage, (side, window, depth) in enumerate(
         zip((56, 28, 14, 7), config.window_sizes, config.depths, strict=True), start=1
     ):

@@ -28,10 +28,10 @@ def test_drop_path_rates_grow_linearly_from_zero() -> None:
 
 
 def test_lists_become_tuples() -> None:
-    config = GCViTConfig(depths=[2, 2], num_heads=[2, 4], window_sizes=[7, 7], query_levels=[3, 2])
+    config = GCViTConfig(depths=[2, 2], num_heads=[2, 4], window_sizes=[7, 7], query_halvings=[3, 2])
     assert config.depths == (2, 2)
-    assert config.query_levels == (3, 2)
-    same = GCViTConfig(depths=(2, 2), num_heads=(2, 4), window_sizes=(7, 7), query_levels=(3, 2))
+    assert config.query_halvings == (3, 2)
+    same = GCViTConfig(depths=(2, 2), num_heads=(2, 4), window_sizes=(7, 7), query_halvings=(3, 2))
     assert hash(config) == hash(same)
 
 
@@ -41,7 +41,7 @@ def test_a_config_cannot_be_changed() -> None:
 
 
 def test_given_query_levels_are_kept() -> None:
-    assert small_config(query_levels=(1, 1, 0, 1)).halvings == (1, 1, 0, 1)
+    assert small_config(query_halvings=(1, 1, 0, 1)).halvings == (1, 1, 0, 1)
 
 
 def test_derived_halvings_follow_a_replaced_field() -> None:
@@ -66,7 +66,7 @@ def test_resized_keeps_the_query_levels_and_so_every_weight(size: int) -> None:
 
 
 def test_derived_afresh_the_query_levels_would_differ_at_some_sizes() -> None:
-    at_40 = dataclasses.replace(GCViTConfig().resized(40), query_levels=None)
+    at_40 = dataclasses.replace(GCViTConfig().resized(40), query_halvings=None)
     assert at_40.halvings == (2, 1, 0, 0)
 
 
@@ -86,8 +86,8 @@ REFUSALS = [
     ({"window_sizes": (4, 4)}, ["window_sizes=(4, 4)", "one per stage"]),
     ({"window_sizes": (4, 4, 0, 2)}, ["window_sizes[2]=0", "at least 1"]),
     ({"window_sizes": (4, 4, 3.5, 2)}, ["window_sizes[2]=3.5", "whole number"]),
-    ({"query_levels": (1,)}, ["query_levels=(1,)", "one per stage"]),
-    ({"query_levels": (1, 1, -1, 0)}, ["query_levels[2]=-1", "at least 0"]),
+    ({"query_halvings": (1,)}, ["query_levels=(1,)", "one per stage"]),
+    ({"query_halvings": (1, 1, -1, 0)}, ["query_levels[2]=-1", "at least 0"]),
     ({"window_sizes": 7}, ["window_sizes=7", "one entry per stage"]),
     ({"depths": 5}, ["depths=5", "one entry per stage"]),
     ({"mlp_ratio": 0}, ["mlp_ratio=0", "hidden width"]),

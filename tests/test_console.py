@@ -27,7 +27,7 @@ def test_what_an_encoding_lacks_is_escaped() -> None:
 def test_a_log_shows_what_its_stream_cannot_encode_and_can_be_read(tmp_path: Path) -> None:
     shown = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     with Log(tmp_path, 1, stream=shown) as log:
-        log.say(f"left out {LATIN} and 漢.png")
+        log.info(f"left out {LATIN} and 漢.png")
         log.write("start", 0, {"notes": [LATIN, "漢.png"]})
     shown.seek(0)
     assert shown.read() == "left out caf\\udce9.png and \\u6f22.png\n"

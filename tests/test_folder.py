@@ -169,7 +169,7 @@ def test_the_missing_folder_is_named(recipe: str, parts: tuple[str, ...], words:
     if recipe == "ImageNet":
         split = "val" if parts[0] == "train" else "train"
         with pytest.raises(ValueError, match=words):
-            open_pictures(root, split, classes=0)
+            open_pictures(root, split, num_classes=0)
         return
     with pytest.raises(ValueError, match=words) as refusal:
         train_and_val(root, 0.2 if recipe == "a share" else None)

@@ -93,7 +93,7 @@ def models() -> tuple[GCViT, nn.Module]:
 
 def check_query(seed: int = 0) -> None:
     """The query generator equals its loops."""
-    made = GlobalQueryGenerator(dim=8, num_heads=2, window=2, levels=2).double()
+    made = GlobalQueryGenerator(dim=8, num_heads=2, window=2, halvings=2).double()
     enlarge_weights(made, seed)
     x = images(2, 8, chans=8, dtype=torch.float64).permute(0, 2, 3, 1)
     torch.testing.assert_close(made(x), loop_query(made, x))

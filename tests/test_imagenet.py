@@ -83,11 +83,11 @@ def test_missing_and_strange_classes_are_found() -> None:
 
 def test_a_folder_with_another_class_is_refused(tmp_path: Path) -> None:
     make_tree(tmp_path, classes=10, train=1)
-    assert len(open_pictures(tmp_path, "train", classes=10)) == 10
+    assert len(open_pictures(tmp_path, "train", num_classes=10)) == 10
     (tmp_path / "train" / "n01440764").rename(tmp_path / "train" / "tench")
     with pytest.raises(ValueError, match="train has the class 'tench'"):
-        open_pictures(tmp_path, "train", classes=10)
-    assert open_pictures(tmp_path, "train", classes=0).classes[-1] == "tench"
+        open_pictures(tmp_path, "train", num_classes=10)
+    assert open_pictures(tmp_path, "train", num_classes=0).classes[-1] == "tench"
     with pytest.raises(ValueError, match="val lacks 990 of the 1000 classes; the first is n01"):
         open_pictures(tmp_path, "val")
 
@@ -132,7 +132,7 @@ def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
         open_pictures(tmp_path, "test")
     (tmp_path / "ILSVRC2012_img_val.tar").write_bytes(b"")
     with pytest.raises(ValueError, match="has 1000 classes, not 10; set the number"):
-        open_pictures(tmp_path, "val", classes=10)
+        open_pictures(tmp_path, "val", num_classes=10)
 
 
 def test_bytes_that_are_gone_are_named(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from gcvit_edu.data.imagenet.packing import Settings, prepare
 from gcvit_edu.recipes import imagenet as common
 from gcvit_edu.train import Recipe, changed, load_recipe
 from gcvit_edu.train.__main__ import BAD_INPUT, main
-from gcvit_edu.train.batches import Parts, attribute_of, train_batches, validation_batches
+from gcvit_edu.train.batches import MicroBatchSampler, attribute_of, train_batches, validation_batches
 from gcvit_edu.train.distributed import Place
 from gcvit_edu.variants import VARIANTS
 
@@ -153,7 +153,7 @@ def test_pictures_have_the_size_and_the_classes(tree: Path) -> None:
 
 def shards_of(tree: Path, root: Path) -> Path:
     for split in ("train", "val"):
-        prepare(open_pictures(tree, split, classes=0), root / split, Settings(split, shard_size=4))
+        prepare(open_pictures(tree, split, num_classes=0), root / split, Settings(split, shard_size=4))
     return root
 
 
@@ -183,13 +183,13 @@ def test_shards_from_front_to_back_feed_the_loop(tree: Path, tmp_path: Path, wor
     root = shards_of(tree, tmp_path)
     config = small(root, batch_size=4, shuffle_buffer=3, workers=workers, lr_last=0.0)
     training, validation = common.make_data(config)
-    epochs = [list(train_batches(training, Parts(9, 4, 1, 0, 1, 0, epoch), config)) for epoch in (0, 1, 1)]
+    epochs = [list(train_batches(training, MicroBatchSampler(9, 4, 1, 0, 1, 0, epoch), config)) for epoch in (0, 1, 1)]
     assert [len(batches) for batches in epochs] == [2, 2, 2]
     assert [images.shape for images, _ in epochs[0]] == [(4, 3, 32, 32)] * 2
     assert not torch.equal(epochs[0][1][0], epochs[1][1][0])
     for one, other in zip(epochs[1], epochs[2], strict=True):
         assert torch.equal(one[0], other[0])
-    (left,) = train_batches(training, Parts(9, 4, 1, 0, 1, 0, 1, first=1), config)
+    (left,) = train_batches(training, MicroBatchSampler(9, 4, 1, 0, 1, 0, 1, first=1), config)
     assert torch.equal(left[0], epochs[1][1][0])
     halves = [list(validation_batches(validation, config, Place(rank, 2, torch.device("cpu")))) for rank in range(2)]
     assert sorted(label for half in halves for _, labels in half for label in labels.tolist()) == [0, 0, 1, 1, 2, 2]

@@ -14,11 +14,11 @@ from gcvit_edu.maps import (
     METHODS,
     AttentionMap,
     attention_map,
+    block_queries,
     column_mean,
     grad_cam,
     gradient_times_attention,
     map_to_windows,
-    questions_of,
     real_tokens,
     rollout,
     spread,
@@ -134,7 +134,7 @@ def test_the_class_is_the_largest_logit_unless_it_is_named(model: GCViT, method:
 def test_rows_sum_to_one(model: GCViT) -> None:
     x = pictures(2, *ODD)
     for record in records_of(model, x):
-        asked = questions_of(model, x, record.stage, record.block)
+        asked = block_queries(model, x, record.stage, record.block)
         real = real_tokens(asked.window, asked.map_size)
         rows = unwindowed_weights(asked.queries[:, 0], asked.keys, asked.bias, real)
         for sums in (record.weights.sum(-1), rows.sum((-2, -1))):
@@ -147,7 +147,7 @@ def test_maps_share_out_what_they_promise(model: GCViT, size: tuple[int, int]) -
     for record in records_of(model, x):
         totals = map_to_windows(window_means(record), record.window).sum(-1)
         torch.testing.assert_close(totals, torch.ones_like(totals))  # every window one, also where it is cut short
-        one = unwindowed(questions_of(model, x, record.stage, record.block)).sum((1, 2))
+        one = unwindowed(block_queries(model, x, record.stage, record.block)).sum((1, 2))
         torch.testing.assert_close(one, torch.ones_like(one))
     for stage in range(4):
         one = attention_map(model, x, method="rollout", stage=stage).values.sum((1, 2))
@@ -173,7 +173,7 @@ def test_column_and_unwindowed_agree_where_one_window_covers_the_map(
 
 def test_several_windows_are_weighted_by_how_well_they_answer(model: GCViT) -> None:
     # The same keys in every window: no window answers better, and unwindowed is an equal share of each.
-    asked = questions_of(model, pictures(1, 64), 1, 1)
+    asked = block_queries(model, pictures(1, 64), 1, 1)
     same = replace(asked, keys=asked.keys[:, :1].expand(-1, 4, -1, -1, -1))
     shares = map_to_windows(unwindowed(same), 4).sum(-1)
     torch.testing.assert_close(shares, torch.full_like(shares, 1 / 4))
@@ -199,7 +199,7 @@ def test_padding_gets_exactly_zero(model: GCViT) -> None:
     x = pictures(2, *ODD)
     for record in records_of(model, x):
         padding = ~real_tokens(record.window, record.map_size)
-        asked = questions_of(model, x, record.stage, record.block)
+        asked = block_queries(model, x, record.stage, record.block)
         rows = unwindowed_weights(asked.queries[:, 0], asked.keys, asked.bias, ~padding)
         assert (record.weights.amax((2, 3)) * padding == 0).all()
         assert (rows[..., padding] == 0).all()

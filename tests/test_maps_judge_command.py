@@ -16,9 +16,9 @@ from gcvit_edu.experiments.map_faithfulness import (
     BASELINES,
     FIGURES,
     candidates,
-    judge,
+    evaluate_maps,
     main,
-    read_judgement,
+    read_faithfulness,
     single_scenes,
     summarise,
 )
@@ -67,7 +67,7 @@ def test_figures_of_a_scene() -> None:
     model = small_model(num_classes=13)
     scenes = list(single_scenes(2, 64, seed=1))
     maps = {name: {"method": "gradcam", "stage": stage} for stage, name in ((2, "same"), (3, "coarse"))}
-    _, row = judge(model, scenes, maps, steps=3)
+    _, row = evaluate_maps(model, scenes, maps, steps=3)
     scene, found = scenes[1], attention_map(model, scenes[1].image, **maps["coarse"], target=scenes[1].label)
     y, x = divmod(int(found.values[0].argmax()), 2)
     in_cell = scene.mask[32 * y : 32 * y + 32, 32 * x : 32 * x + 32].float().mean().item()
@@ -197,7 +197,7 @@ def test_all_methods_are_judged_unless_some_are_named() -> None:
     assert judged == set(METHODS)
     scenes = list(single_scenes(2, 64, 0))
     model = untrained(create_model("nano", num_classes=13))
-    rows = list(judge(model, scenes, {}, steps=1, first=1))
+    rows = list(evaluate_maps(model, scenes, {}, steps=1, first=1))
     assert len(rows) == 1
     assert set(rows[0]["maps"]) == set(BASELINES)
 
@@ -205,14 +205,14 @@ def test_all_methods_are_judged_unless_some_are_named() -> None:
 def test_what_the_judge_wrote_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "judge.json"
     path.write_text(json.dumps({"settings": {"scenes": 2}, "scenes": {"n": 2}, "maps": {}}))
-    assert read_judgement(path)["scenes"] == {"n": 2}
+    assert read_faithfulness(path)["scenes"] == {"n": 2}
     path.write_text(json.dumps({"scenes": {"n": 2}}))
     with pytest.raises(ValueError, match=r"judge\.json is no table of the judge"):
-        read_judgement(path)
+        read_faithfulness(path)
 
 
 def test_the_table_of_the_shipped_weights_is_whole() -> None:
-    found = read_judgement()
+    found = read_faithfulness()
     assert found["scenes"]["n"] == found["settings"]["scenes"]
     assert list(found["maps"]) == [*candidates(create_model("nano"), found["settings"]["size"]), *BASELINES]
     for name, told in found["maps"].items():

@@ -129,7 +129,7 @@ def test_shards_of_own_pictures_are_upright(short_side: int, tmp_path: Path) -> 
     arrows(tmp_path, ("arrows", "others"))
     smaller = ["--short-side", str(short_side), "--quality", "95"] if short_side else []
     assert prepare([str(tmp_path), "--out", str(tmp_path / "out"), "--classes", "0", *smaller]) == 0
-    found = open_pictures(tmp_path / "out", "train", classes=0)
+    found = open_pictures(tmp_path / "out", "train", num_classes=0)
     assert isinstance(found, Shards)
     expected = arrow() if not short_side else arrow().resize((32, 24), Image.Resampling.LANCZOS)
     for index in range(len(found)):
@@ -145,7 +145,7 @@ def test_imagenets_readers_leave_pictures_as_stored(short_side: int, tmp_path: P
     smaller = ["--short-side", str(short_side), "--quality", "95"] if short_side else []
     assert prepare([str(tmp_path), "--out", str(tmp_path / "out"), "--classes", "2", *smaller]) == 0
     for root in (tmp_path, tmp_path / "out"):
-        found = open_pictures(root, "train", classes=2)
+        found = open_pictures(root, "train", num_classes=2)
         assert not found.upright
         for index in range(len(found)):
             with found.encoded(index).open() as stored:

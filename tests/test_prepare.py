@@ -91,7 +91,7 @@ def test_the_command_makes_and_verifies(
     assert main(["--out", str(tmp_path / "again"), "--verify"]) == 0
     assert "0 of 3 shards" in capsys.readouterr().out
     assert main(command(tree, tmp_path / "again", "--split", "val")) == 0
-    assert len(open_pictures(tmp_path / "again", "val", classes=10)) == 10
+    assert len(open_pictures(tmp_path / "again", "val", num_classes=10)) == 10
     for wrong in ([], [str(tree), "--verify"]):
         with pytest.raises(SystemExit):
             main([*wrong, "--out", str(tmp_path)])

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import gcvit_edu
+from gcvit_edu.moved import MOVED
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
@@ -225,6 +227,43 @@ def test_imports_point_down(path: Path) -> None:
     assert own_module(path) in LEVELS, "give the new module a level here and in the README"
     package = ".".join(path.relative_to(ROOT).parts[:-1])
     assert upward_imports(path.read_text(encoding="utf-8"), own_module(path), package) == []
+
+
+def test_no_room_imports_in_a_circle() -> None:
+    """Rooms of one level may import each other, but not both ways, also by way of others."""
+    graph: dict[str, set[str]] = {}
+    for path in package_files():
+        package = ".".join(path.relative_to(ROOT).parts[:-1])
+        used = modules_used(path.read_text(encoding="utf-8"), package)
+        graph.setdefault(own_module(path), set()).update(used - {own_module(path), "__init__"})
+    assert circle_in(graph) == []
+    assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"a"}}) != []
+
+
+def circle_in(graph: dict[str, set[str]]) -> list[str]:
+    """What is left when nodes that lead nowhere are taken away, again and again."""
+    left = {node: set(targets) for node, targets in graph.items()}
+    while ends := [node for node, targets in left.items() if not targets & left.keys()]:
+        for node in ends:
+            del left[node]
+    return sorted(left)
+
+
+def test_experiments_are_imported_by_the_book_and_the_tests_only() -> None:
+    importers = {
+        own_module(path)
+        for path in package_files()
+        if "experiments" in modules_used(path.read_text(encoding="utf-8"), ".".join(path.relative_to(ROOT).parts[:-1]))
+    }
+    assert importers <= {"experiments"}
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED.items())
+def test_an_old_module_answers_with_the_new_one(old: str, new: str) -> None:
+    with pytest.raises(ModuleNotFoundError, match=re.escape(new)):
+        import_module(old)
+    (named, *_) = re.findall(r"gcvit_edu[\w.]*", new)
+    import_module(named)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from gcvit_edu.query import GlobalQueryGenerator
 
 
-def generator(levels: int, window: int, dim: int = 8, heads: int = 2) -> GlobalQueryGenerator:
-    made = GlobalQueryGenerator(dim, heads, window, levels).double()
+def generator(halvings: int, window: int, dim: int = 8, heads: int = 2) -> GlobalQueryGenerator:
+    made = GlobalQueryGenerator(dim, heads, window, halvings).double()
     enlarge_weights(made)
     return made
 
@@ -20,8 +20,8 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 
 
 @pytest.mark.parametrize(("levels", "window", "size"), [(0, 3, 3), (1, 3, 6), (1, 3, 5), (2, 2, 8), (3, 2, 16)])
-def test_equals_loops_forward_and_backward(levels: int, window: int, size: int) -> None:
-    made, x = generator(levels, window), noise(2, size, size, 8).requires_grad_()
+def test_equals_loops_forward_and_backward(halvings: int, window: int, size: int) -> None:
+    made, x = generator(halvings, window), noise(2, size, size, 8).requires_grad_()
     found, expected = made(x), loop_query(made, x)
     assert found.shape == (2, 2, window**2, 4)
     torch.testing.assert_close(found, expected)
@@ -42,7 +42,7 @@ def test_without_halving_there_is_one_mbconv_and_no_pooling() -> None:
 
 
 def test_as_many_mbconvs_as_halvings() -> None:
-    assert [len(generator(levels, 2).mbconvs) for levels in range(4)] == [1, 1, 2, 3]
+    assert [len(generator(halvings, 2).mbconvs) for halvings in range(4)] == [1, 1, 2, 3]
 
 
 def test_borders_are_maxima_of_real_values_only() -> None:

@@ -43,7 +43,7 @@ def test_only_a_token_in_the_corner_can_be_alone() -> None:
 @pytest.mark.parametrize("size", SIZES[1:], ids=str)  # but the map of one token
 @torch.no_grad()
 def test_every_token_hears_of_every_part_of_the_picture_by_the_query(size: tuple[int, int]) -> None:
-    blocks, _ = blocks_and_query(WINDOW, levels=0)
+    blocks, _ = blocks_and_query(WINDOW, halvings=0)
     cells = WINDOW**2
     x = torch.randn(1, *size, 8, dtype=torch.float64).expand(cells + 1, -1, -1, -1)
     query = torch.randn(1, 2, cells, 4, dtype=torch.float64).repeat(cells + 1, 1, 1, 1)

@@ -24,7 +24,7 @@ from gcvit_edu.data.imagenet.shards import Shards
 from gcvit_edu.data.imagenet.stream import ShardStream, pieces_of, shard_order
 from gcvit_edu.train import Place, Run, loop
 from gcvit_edu.train.__main__ import BAD_INPUT, main
-from gcvit_edu.train.batches import Parts, train_batches, validation_batches
+from gcvit_edu.train.batches import MicroBatchSampler, train_batches, validation_batches
 
 PICTURES = 31  # of which no world and no batch is a divisor
 
@@ -66,10 +66,12 @@ def by_hand(shards: Shards, workers: int, **options: object) -> list[list[int]]:
 # ------------------------------------------------------------------------------------------------------- validation
 
 
-@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("world_size", [1, 2, 3])
 @pytest.mark.parametrize("workers", [0, 1, 2])
-def test_validation_by_stream_has_each_picture_once(shards: Shards, world: int, workers: int) -> None:
-    found = [flat(batches_of(shards, workers, batch_size=6, rank=rank, world=world)) for rank in range(world)]
+def test_validation_by_stream_has_each_picture_once(shards: Shards, world_size: int, workers: int) -> None:
+    found = [
+        flat(batches_of(shards, workers, batch_size=6, rank=rank, world_size=world_size)) for rank in range(world_size)
+    ]
     assert sorted(picture for rank in found for picture in rank) == list(range(PICTURES))
 
 
@@ -81,13 +83,13 @@ def test_validation_is_exact_for_other_numbers_of_workers(shards: Shards, worker
     assert [len(batch) for batch in found[:-1]] == [batch_size] * (len(found) - 1)
 
 
-@pytest.mark.parametrize("world", [1, 2, 3])
+@pytest.mark.parametrize("world_size", [1, 2, 3])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_validation_by_index_has_each_picture_once(shards: Shards, world: int, workers: int) -> None:
+def test_validation_by_index_has_each_picture_once(shards: Shards, world_size: int, workers: int) -> None:
     config = CONFIG.__class__(**{**CONFIG.__dict__, "num_classes": PICTURES, "batch_size": 6, "workers": workers})
     samples, seen = Augmented(Encoded(shards), Small()), []
-    for rank in range(world):
-        for _, labels in validation_batches(samples, config, Place(rank, world, torch.device("cpu"))):
+    for rank in range(world_size):
+        for _, labels in validation_batches(samples, config, Place(rank, world_size, torch.device("cpu"))):
             seen += labels.tolist()
     assert sorted(seen) == list(range(PICTURES))
 
@@ -105,15 +107,15 @@ class Small:
 # --------------------------------------------------------------------------------------------------------- training
 
 
-@pytest.mark.parametrize(("world", "accumulate"), [(1, 1), (2, 1), (3, 1), (3, 2), (1, 2)])
+@pytest.mark.parametrize(("world_size", "accumulate"), [(1, 1), (2, 1), (3, 1), (3, 2), (1, 2)])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_training_has_equal_shares_and_no_picture_twice(
-    shards: Shards, world: int, accumulate: int, workers: int
+    shards: Shards, world_size: int, accumulate: int, workers: int
 ) -> None:
-    options = {"batch_size": 6, "buffer": 10, "world": world, "accumulate": accumulate, "epoch": 1}
-    found = [batches_of(shards, workers, rank=rank, **options) for rank in range(world)]
+    options = {"batch_size": 6, "buffer": 10, "world_size": world_size, "accumulate": accumulate, "epoch": 1}
+    found = [batches_of(shards, workers, rank=rank, **options) for rank in range(world_size)]
     assert {len(rank) for rank in found} == {PICTURES // 6 * accumulate}
-    assert {len(batch) for rank in found for batch in rank} == {6 // (world * accumulate)}
+    assert {len(batch) for rank in found for batch in rank} == {6 // (world_size * accumulate)}
     assert max(Counter(picture for rank in found for picture in flat(rank)).values()) == 1
 
 
@@ -151,7 +153,7 @@ def test_a_picture_is_augmented_as_by_index_whoever_loads_it(shards: Shards) -> 
             for image, label in zip(images, labels.tolist(), strict=True):
                 assert torch.equal(image, expected[label])
     config = CONFIG.__class__(**{**CONFIG.__dict__, "num_classes": PICTURES, "batch_size": 5})
-    found = list(train_batches(samples, Parts(PICTURES, 5, 1, 0, 1, seed=3, epoch=2, first=2), config))
+    found = list(train_batches(samples, MicroBatchSampler(PICTURES, 5, 1, 0, 1, seed=3, epoch=2, first=2), config))
     assert len(found) == 4
     assert all(torch.equal(images[0], expected[int(labels[0])]) for images, labels in found)
 
@@ -214,7 +216,7 @@ def test_a_truncated_shard_is_named(tmp_path: Path) -> None:
 
 def test_a_batch_that_cannot_be_cut_is_refused(shards: Shards) -> None:
     with pytest.raises(ValueError, match=r"batch_size=10 cannot be cut into 2 processes times accumulate=2; use a mu"):
-        ShardStream(shards, number, batch_size=10, world=2, accumulate=2)
+        ShardStream(shards, number, batch_size=10, world_size=2, accumulate=2)
 
 
 def test_counts_are_those_of_the_shards(shards: Shards) -> None:
@@ -228,7 +230,7 @@ def test_a_shard_cut_short_in_a_run_is_named_and_the_run_goes_on_from_a_good_one
 ) -> None:
     root = tmp_path / "root"
     shutil.copytree(prepared, root)
-    shard, close = root / "train" / "train-000002.tar", loop.close_epoch
+    shard, close = root / "train" / "train-000002.tar", loop.end_epoch
 
     def cut(run: Run, *others: object) -> bool:
         closed = close(run, *others)
@@ -238,7 +240,7 @@ def test_a_shard_cut_short_in_a_run_is_named_and_the_run_goes_on_from_a_good_one
 
     arguments = command(root, tmp_path / "out", f"shuffle_buffer={buffer}", "save_every=0", "eval_every=2")
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "close_epoch", cut)
+        patch.setattr(loop, "end_epoch", cut)
         assert main(arguments) == BAD_INPUT
     assert re.search(r"train-000002\.tar .*(is cut short|cannot be read)", capsys.readouterr().err)
     assert main([*arguments, "--resume"]) == BAD_INPUT  # at once: opening them, too, finds it

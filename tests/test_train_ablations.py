@@ -19,7 +19,7 @@ from gcvit_edu.interventions import QUERY_CHANGES, changed_query
 from gcvit_edu.mixers import MIXERS, with_mixer
 from gcvit_edu.model import GCViT
 from gcvit_edu.train.distributed import Place
-from gcvit_edu.train.mixup import mix
+from gcvit_edu.train.mixup import apply_mixup
 from gcvit_edu.train.optim import learning_rate
 from gcvit_edu.train.recipe import load_recipe
 
@@ -187,7 +187,7 @@ def test_chance_follows_from_seed_epoch_and_step(little: Few, monkeypatch: pytes
 
     def watched_mix(images: Tensor, labels: Tensor, config: Any, *key: int) -> tuple[Tensor, Tensor]:
         mixed.append((config.seed, *key))
-        return mix(images, labels, config, *key)
+        return apply_mixup(images, labels, config, *key)
 
     def only_load(networks: dict, batches: Any, epochs: int, steps: int) -> dict:
         for epoch in range(epochs):
@@ -197,7 +197,7 @@ def test_chance_follows_from_seed_epoch_and_step(little: Few, monkeypatch: pytes
                 torch.testing.assert_close(targets.sum(1), torch.ones(4))
         return dict.fromkeys(networks, 0.0)
 
-    monkeypatch.setattr(query_ablations, "mix", watched_mix)
+    monkeypatch.setattr(query_ablations, "apply_mixup", watched_mix)
     monkeypatch.setattr(query_ablations, "train_together", only_load)
     monkeypatch.setattr(little, "set_epoch", epochs.append)
     next(query_ablations.ablate(3, 2, CPU))

@@ -19,8 +19,8 @@ from _train import differing
 
 from gcvit_edu.files import write_atomically
 from gcvit_edu.hardware import versions
-from gcvit_edu.train import Place, Run, average_of, load, make_optimizer, newest_whole
-from gcvit_edu.train.checkpoint import BEST, checkpoints, make_way, save
+from gcvit_edu.train import Place, Run, latest_valid, load, make_ema, make_optimizer
+from gcvit_edu.train.checkpoint import BEST, checkpoints, save, set_aside_damaged
 from gcvit_edu.train.identity import RunIdentity, SetIdentity
 from gcvit_edu.train.randomness import random_state, seed_process, set_random_state
 from gcvit_edu.train.run import restore_run, save_run
@@ -32,7 +32,7 @@ IDENTITY = RunIdentity(SetIdentity(208), SetIdentity(61))
 def fresh(**changes: object) -> Run:
     config = replace(CONFIG, **changes)
     model = make_model(config)
-    average = average_of(model) if config.ema_decay else None
+    average = make_ema(model) if config.ema_decay else None
     return Run(model, average, make_optimizer(model, config), torch.zeros((), dtype=torch.float64))
 
 
@@ -41,7 +41,7 @@ def trained() -> Run:
     run = fresh()
     run.model(torch.randn(2, 3, 32, 32)).sum().backward()
     run.optimizer.step()
-    run.step, run.closed, run.best, run.loss_sum = 14, 1, 0.5, torch.tensor(3.5, dtype=torch.float64)
+    run.step, run.epochs_done, run.best, run.loss_sum = 14, 1, 0.5, torch.tensor(3.5, dtype=torch.float64)
     return run
 
 
@@ -73,7 +73,7 @@ def test_a_restored_run_is_the_one_that_was_saved(tmp_path: Path) -> None:
     restore_run(other, tmp_path / "step_00000014.pt", CONFIG, IDENTITY, CPU)
     for part in ("model", "average", "optimizer"):
         assert differing(getattr(run, part).state_dict(), getattr(other, part).state_dict()) == []
-    assert (other.step, other.closed, other.best, other.loss_sum.item()) == (14, 1, 0.5, 3.5)
+    assert (other.step, other.epochs_done, other.best, other.loss_sum.item()) == (14, 1, 0.5, 3.5)
     assert 1000 <= other.clock() < 2000
     assert torch.equal(torch.rand(3), drawn[0])
     assert (random.random(), np.random.rand()) == drawn[1:]
@@ -114,7 +114,7 @@ def test_a_damaged_newest_is_skipped_with_a_word(tmp_path: Path, damage: str) ->
     if damage == "foreign":
         torch.save({"step": path}, path)  # whole, but it holds what is not read from a file that anyone may have made
     said: list[str] = []
-    assert newest_whole(tmp_path, said.append) == tmp_path / "step_00000001.pt"
+    assert latest_valid(tmp_path, said.append) == tmp_path / "step_00000001.pt"
     assert len(said) == 1
     assert "step_00000002.pt is" in said[0]
     assert "take an older one" in said[0]
@@ -123,7 +123,7 @@ def test_a_damaged_newest_is_skipped_with_a_word(tmp_path: Path, damage: str) ->
 
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:
     said: list[str] = []
-    assert newest_whole(tmp_path, said.append) is None
+    assert latest_valid(tmp_path, said.append) is None
     assert said == []
 
 
@@ -133,11 +133,11 @@ def test_the_best_is_the_last_resort_and_without_it_nothing_starts_again(tmp_pat
     for path in checkpoints(tmp_path):
         path.write_bytes(path.read_bytes()[:100])
     said: list[str] = []
-    assert newest_whole(tmp_path, said.append) == tmp_path / BEST
+    assert latest_valid(tmp_path, said.append) == tmp_path / BEST
     assert len(said) == 2
     (tmp_path / BEST).write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"none of the 3 checkpoints in \S* can be read; put back a copy of one, or"):
-        newest_whole(tmp_path, said.append)
+        latest_valid(tmp_path, said.append)
 
 
 def test_damaged_ones_make_way(tmp_path: Path) -> None:
@@ -145,12 +145,12 @@ def test_damaged_ones_make_way(tmp_path: Path) -> None:
     for step in (1, 5, 6):
         save(tmp_path, step, {"step": step}, best=step == 1)
     (tmp_path / "step_00000002.pt.writing").write_bytes(b"half")
-    make_way(tmp_path, tmp_path / BEST)
+    set_aside_damaged(tmp_path, tmp_path / BEST)
     assert names(tmp_path) == [BEST, "step_00000005.pt.damaged", "step_00000006.pt.damaged"]
     save(tmp_path, 2, {"step": 2}, best=False)
     save(tmp_path, 3, {"step": 3}, best=False)
     before = names(tmp_path)
-    make_way(tmp_path, tmp_path / "step_00000003.pt")
+    set_aside_damaged(tmp_path, tmp_path / "step_00000003.pt")
     assert names(tmp_path) == before
     assert [load(path)["step"] for path in checkpoints(tmp_path)] == [3, 2]
 

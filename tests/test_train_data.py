@@ -22,15 +22,15 @@ from gcvit_edu.data.transforms import denormalize
 from gcvit_edu.train import Place, evaluate
 from gcvit_edu.train.bad_images import readable
 from gcvit_edu.train.batches import (
-    Parts,
+    MicroBatchSampler,
     attribute_of,
     check_classes,
     check_samples,
-    order_of,
-    share_of,
-    steps_of,
+    epoch_order,
+    steps_per_epoch,
     train_batches,
     validation_batches,
+    validation_indices,
 )
 from gcvit_edu.train.transforms import train_transform, validation_transform
 
@@ -40,41 +40,41 @@ CPU = Place(0, 1, torch.device("cpu"))
 
 
 def test_each_epoch_and_seed_has_an_order_of_its_own() -> None:
-    orders = {(seed, epoch): tuple(order_of(epoch, 50, seed)) for seed in range(3) for epoch in range(3)}
+    orders = {(seed, epoch): tuple(epoch_order(epoch, 50, seed)) for seed in range(3) for epoch in range(3)}
     assert all(sorted(order) == list(range(50)) for order in orders.values())
     assert len(set(orders.values())) == 9
-    assert tuple(order_of(2, 50, 1)) == orders[1, 2]
+    assert tuple(epoch_order(2, 50, 1)) == orders[1, 2]
 
 
-@pytest.mark.parametrize(("world", "accumulate"), [(1, 1), (2, 1), (1, 2), (2, 2), (4, 1)])
-def test_a_batch_holds_the_same_pictures_however_it_is_cut(world: int, accumulate: int) -> None:
-    whole = [sorted(indices) for indices in Parts(50, 8, 1, 0, 1, seed=3, epoch=1)]
-    cut = [list(Parts(50, 8, accumulate, rank, world, seed=3, epoch=1)) for rank in range(world)]
-    assert all(len(indices) == 8 // (world * accumulate) for rank in cut for indices in rank)
+@pytest.mark.parametrize(("world_size", "accumulate"), [(1, 1), (2, 1), (1, 2), (2, 2), (4, 1)])
+def test_a_batch_holds_the_same_pictures_however_it_is_cut(world_size: int, accumulate: int) -> None:
+    whole = [sorted(indices) for indices in MicroBatchSampler(50, 8, 1, 0, 1, seed=3, epoch=1)]
+    cut = [list(MicroBatchSampler(50, 8, accumulate, rank, world_size, seed=3, epoch=1)) for rank in range(world_size)]
+    assert all(len(indices) == 8 // (world_size * accumulate) for rank in cut for indices in rank)
     for step, expected in enumerate(whole):
         mine = (rank[step * accumulate : (step + 1) * accumulate] for rank in cut)
         assert sorted(index for rank in mine for part in rank for index in part) == expected
 
 
 def test_an_epoch_has_no_picture_twice_and_goes_on_where_it_was_left() -> None:
-    parts = list(Parts(50, 8, 2, 0, 1, seed=0))
+    parts = list(MicroBatchSampler(50, 8, 2, 0, 1, seed=0))
     assert max(Counter(index for part in parts for index in part).values()) == 1
-    assert len(parts) == 2 * steps_of(50, 8) == 12
-    later = Parts(50, 8, 2, 0, 1, seed=0, first=4)
+    assert len(parts) == 2 * steps_per_epoch(50, 8) == 12
+    later = MicroBatchSampler(50, 8, 2, 0, 1, seed=0, first=4)
     assert list(later) == parts[8:]
     assert len(later) == 4
 
 
 def test_batches_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"batch_size=10 cannot be cut into 2 processes times accumulate=2; use a mu"):
-        Parts(50, 10, 2, 0, 2, seed=0)
+        MicroBatchSampler(50, 10, 2, 0, 2, seed=0)
     with pytest.raises(ValueError, match=r"7 training pictures do not fill one batch of batch_size=8; make it smaller"):
-        steps_of(7, 8)
+        steps_per_epoch(7, 8)
 
 
-@pytest.mark.parametrize("world", [1, 2, 3, 7])
-def test_shares_of_validation_hold_each_index_once(world: int) -> None:
-    found = [index for rank in range(world) for index in share_of(61, rank, world)]
+@pytest.mark.parametrize("world_size", [1, 2, 3, 7])
+def test_shares_of_validation_hold_each_index_once(world_size: int) -> None:
+    found = [index for rank in range(world_size) for index in validation_indices(61, rank, world_size)]
     assert sorted(found) == list(range(61))
 
 
@@ -83,9 +83,9 @@ def test_batches_are_what_the_seed_and_the_epoch_say(workers: int) -> None:
     """Whatever the number of workers, and wherever an epoch is begun; the model's generator does not move."""
     config, training = replace(CONFIG, workers=workers), Stripes(48, 32, seed=5)
     state = torch.get_rng_state()
-    found = list(train_batches(training, Parts(48, 16, 1, 0, 1, seed=5, epoch=2, first=1), config))
+    found = list(train_batches(training, MicroBatchSampler(48, 16, 1, 0, 1, seed=5, epoch=2, first=1), config))
     assert torch.equal(torch.get_rng_state(), state)
-    order = order_of(2, 48, 5)[16:]
+    order = epoch_order(2, 48, 5)[16:]
     training.set_epoch(2)
     expected = torch.stack([training[index][0] for index in order])
     assert torch.equal(torch.cat([images for images, _ in found]), expected)
@@ -391,10 +391,12 @@ def test_one_class_is_refused(tmp_path: Path) -> None:
 def test_a_wrapped_set_hears_of_a_new_epoch() -> None:
     training, found = Stripes(16, 32, seed=5), []
     for epoch in (0, 1):
-        batches = train_batches(Subset(training, range(16)), Parts(16, 16, 1, 0, 1, seed=5, epoch=epoch), CONFIG)
+        batches = train_batches(
+            Subset(training, range(16)), MicroBatchSampler(16, 16, 1, 0, 1, seed=5, epoch=epoch), CONFIG
+        )
         images, _ = next(batches)
         training.set_epoch(epoch)
-        assert torch.equal(images, torch.stack([training[index][0] for index in order_of(epoch, 16, 5)]))
+        assert torch.equal(images, torch.stack([training[index][0] for index in epoch_order(epoch, 16, 5)]))
         found.append(images.sum())
     assert found[0] != found[1]
 

@@ -268,7 +268,7 @@ def test_what_data_sets_tell(tmp_path: Path) -> None:
 
 def test_shards_are_known_by_their_checksums(tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree", classes=2, train=3)
-    source = open_pictures(tree, "train", classes=2)
+    source = open_pictures(tree, "train", num_classes=2)
     for place, settings in (("one", {}), ("same", {}), ("small", {"short_side": 8, "quality": 50})):
         prepare(source, tmp_path / place, Settings("train", shard_size=4, **settings))
     one, same, small = (Shards(tmp_path / place) for place in ("one", "same", "small"))

@@ -25,7 +25,7 @@ from _train import (
 
 from gcvit_edu.console import INTERRUPTED
 from gcvit_edu.train.checkpoint import checkpoints
-from gcvit_edu.train.stopping import asked_to_stop
+from gcvit_edu.train.stopping import stop_requested
 
 
 @contextmanager
@@ -179,7 +179,7 @@ def test_under_torchrun_ctrl_c_saves(tmp_path: Path) -> None:
 def test_handlers_come_back_and_an_ignored_ctrl_c_stays_ignored() -> None:
     """A shell script starts its background jobs so."""
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with asked_to_stop() as stop:
+    with stop_requested() as stop:
         stop.can_save = True
         os.kill(os.getpid(), signal.SIGINT)
         assert (stop.signal, stop.name) == (signal.SIGINT, "Ctrl-C")
@@ -188,7 +188,7 @@ def test_handlers_come_back_and_an_ignored_ctrl_c_stays_ignored() -> None:
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with asked_to_stop() as stop:
+        with stop_requested() as stop:
             signal.raise_signal(signal.SIGINT)
             assert stop.signal is None
     finally:

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Subset
 
 from gcvit_edu.experiments import training_ladder
-from gcvit_edu.train.mixup import mix
+from gcvit_edu.train.mixup import apply_mixup
 
 
 @dataclass
@@ -41,14 +41,14 @@ def watched_climb(monkeypatch: pytest.MonkeyPatch, rung: str) -> tuple[Seen, dic
 
     def mixed(*arguments: object) -> Any:
         seen.mixed += 1
-        return mix(*arguments)
+        return apply_mixup(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(training_ladder, "AdamW", Optimizer)
         patch.setattr(training_ladder, "DataLoader", loader)
-        patch.setattr(training_ladder, "mix", mixed)
+        patch.setattr(training_ladder, "apply_mixup", mixed)
         patch.setattr(training_ladder, "BATCH", 8)
-        return seen, training_ladder.climb(rung, seed=0, epochs=2, pictures=40)
+        return seen, training_ladder.train_rung(rung, seed=0, epochs=2, pictures=40)
 
 
 def test_each_rung_adds_one_thing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,17 +71,17 @@ def test_a_climb_gives_its_scores_and_the_same_again(monkeypatch: pytest.MonkeyP
 
 def test_an_unknown_rung_is_refused() -> None:
     with pytest.raises(ValueError, match="no rung 'warmup'; there are naked, schedule"):
-        training_ladder.climb("warmup", seed=0, epochs=1)
+        training_ladder.train_rung("warmup", seed=0, epochs=1)
 
 
 def test_a_file_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     run = []
 
-    def climb(rung: str, *, seed: int, epochs: int) -> dict[str, object]:
+    def train_rung(rung: str, *, seed: int, epochs: int) -> dict[str, object]:
         run.append((rung, seed, epochs))
         return {"rung": rung, "seed": seed, "epochs": epochs}
 
-    monkeypatch.setattr(training_ladder, "climb", climb)
+    monkeypatch.setattr(training_ladder, "train_rung", train_rung)
     file = tmp_path / "ladder.jsonl"
     file.write_text(json.dumps({"rung": "naked", "seed": 1, "epochs": 3}) + "\n", encoding="utf-8")
     training_ladder.main(["--out", str(file), "--epochs", "3", "--seeds", "2"])

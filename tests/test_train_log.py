@@ -63,7 +63,7 @@ def test_other_processes_write_and_show_nothing(tmp_path: Path) -> None:
     with Log(None, 10, stream=shown) as log:
         log.write("step", 1, {"loss": 0.5})
         log.advance(1, 0.5)
-        log.say("epoch 1")
+        log.info("epoch 1")
     assert shown.getvalue() == ""
     assert list(tmp_path.iterdir()) == []
 
@@ -105,7 +105,7 @@ def test_a_plain_line_per_epoch_where_there_is_no_terminal(tmp_path: Path) -> No
     shown = io.StringIO()
     with Log(tmp_path, 10, stream=shown) as log:
         log.advance(1, 0.5)
-        log.say("epoch 1")
+        log.info("epoch 1")
     assert shown.getvalue() == "epoch 1\n"
 
 
@@ -114,7 +114,7 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     with os.fdopen(theirs, "w") as terminal, Log(tmp_path, 10, done=4, stream=terminal) as log:
         log.advance(7, 0.5)
-        log.say("epoch 1")
+        log.info("epoch 1")
         assert log.bar.n == 7
     shown = ""
     with contextlib.suppress(OSError):  # the end: nobody holds the other side any more

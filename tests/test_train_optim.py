@@ -8,8 +8,8 @@ import torch
 from _support import small_model
 from torch import nn
 
-from gcvit_edu.train import TrainConfig, average_of, decay_at, decay_groups, learning_rate, make_optimizer
-from gcvit_edu.train.optim import layer_depths, update_average
+from gcvit_edu.train import TrainConfig, decay_at, decay_groups, learning_rate, make_ema, make_optimizer
+from gcvit_edu.train.optim import layer_depths, update_ema
 
 # ------------------------------------------------------------------------------------------------------- groups
 
@@ -160,24 +160,24 @@ def test_without_warm_up_and_with_a_single_step_the_rate_is_the_peak() -> None:
 
 def test_the_average_follows_its_formula_and_takes_no_gradient() -> None:
     model = nn.Linear(2, 1, bias=False)
-    average = average_of(model)
+    average = make_ema(model)
     assert not average.training
     assert not average.weight.requires_grad
     old = model.weight.detach().clone()
     with torch.no_grad():
         model.weight.add_(1)
-    update_average(average, model, 0.75)
+    update_ema(average, model, 0.75)
     assert torch.allclose(average.weight, 0.75 * old + 0.25 * (old + 1))
-    update_average(average, model, 0.0)
+    update_ema(average, model, 0.0)
     assert torch.equal(average.weight, model.weight)
     assert average.weight.data_ptr() != model.weight.data_ptr()
 
 
 def test_the_average_copies_buffers() -> None:
     model = nn.BatchNorm1d(2)
-    average = average_of(model)
+    average = make_ema(model)
     model(torch.randn(8, 2))
-    update_average(average, model, 0.9)
+    update_ema(average, model, 0.9)
     assert torch.equal(average.running_mean, model.running_mean)
     assert average.num_batches_tracked == 1
 

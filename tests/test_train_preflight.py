@@ -11,8 +11,8 @@ from _train import PATIENCE, RECIPE, checkpoints, command, final_state, finish, 
 
 from gcvit_edu.train import changed, distributed, load_recipe
 from gcvit_edu.train.__main__ import BAD_INPUT, main
-from gcvit_edu.train.preflight import Line, _pictures, _speed, as_table, checkpoint_bytes, preflight
-from gcvit_edu.train.run import begin
+from gcvit_edu.train.preflight import Line, _pictures, _speed, as_table, preflight
+from gcvit_edu.train.run import begin, checkpoint_bytes
 
 NAMES = [
     "versions",
@@ -213,8 +213,8 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(ValueError, match="process 2 of this machine has no GPU, there are 2; use --nproc-per-node=2"):
-        distributed.own_device("auto")
-    assert distributed.own_device("cpu") == torch.device("cpu")
+        distributed.local_device("auto")
+    assert distributed.local_device("cpu") == torch.device("cpu")
 
 
 def test_a_folder_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,8 +73,8 @@ def test_a_missing_folder_is_refused_before_anything_runs(
         pytest.fail("an experiment began, whose result could not be written")
 
     for module, name in (
-        (training_ladder, "climb"),
-        (failure_modes, "fall_ill"),
+        (training_ladder, "train_rung"),
+        (failure_modes, "run_case"),
         (query_ablations, "ablate"),
         (vendor_transfer, "adapt"),
     ):

@@ -42,7 +42,7 @@ def watched(case: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], li
     with monkeypatch.context() as patch:
         patch.setattr(failure_modes, "train_step", step)
         patch.setattr(failure_modes, "held_out_top1", judge)
-        line = failure_modes.fall_ill(case, seed=0, epochs=2, pictures=128)
+        line = failure_modes.run_case(case, seed=0, epochs=2, pictures=128)
     assert line["loss"] == [1.0] * len(line["norm"])
     assert line["norm"] == [2.0] * 8  # four steps in an epoch: less than eight points
     assert line["top1"] == [0.5, 0.5]
@@ -106,11 +106,11 @@ def test_the_accuracy_is_the_share_that_is_right_in_batches_of_any_classes() -> 
 
 
 def test_a_run_is_real_and_the_same_again() -> None:
-    line = failure_modes.fall_ill("wrong query", seed=0, epochs=1, pictures=64)
+    line = failure_modes.run_case("wrong query", seed=0, epochs=1, pictures=64)
     assert len(line["loss"]) == 2
     assert 0 <= line["repaired"] <= 1
-    assert line == failure_modes.fall_ill("wrong query", seed=0, epochs=1, pictures=64)
-    assert line["loss"] != failure_modes.fall_ill("wrong query", seed=1, epochs=1, pictures=64)["loss"]
+    assert line == failure_modes.run_case("wrong query", seed=0, epochs=1, pictures=64)
+    assert line["loss"] != failure_modes.run_case("wrong query", seed=1, epochs=1, pictures=64)["loss"]
 
 
 def test_a_run_that_dies_says_when(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,27 +118,27 @@ def test_a_run_that_dies_says_when(monkeypatch: pytest.MonkeyPatch) -> None:
         raise NonFiniteLoss("no number")
 
     monkeypatch.setattr(failure_modes, "train_step", step)
-    line = failure_modes.fall_ill("30 times the rate", seed=0, epochs=1, pictures=64)
+    line = failure_modes.run_case("30 times the rate", seed=0, epochs=1, pictures=64)
     assert line["died"] == 1
     assert "repaired" not in line
 
 
 def test_an_unknown_case_is_refused() -> None:
     with pytest.raises(ValueError, match="no case 'flu'; there are healthy, 30 times"):
-        failure_modes.fall_ill("flu", seed=0, epochs=1)
+        failure_modes.run_case("flu", seed=0, epochs=1)
 
 
 def test_a_file_is_continued_and_the_stored_one_has_all_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = []
 
-    def fall_ill(case: str, *, seed: int, epochs: int) -> dict[str, object]:
+    def run_case(case: str, *, seed: int, epochs: int) -> dict[str, object]:
         run.append(case)
         return {"case": case, "seed": seed, "epochs": epochs}
 
-    monkeypatch.setattr(failure_modes, "fall_ill", fall_ill)
+    monkeypatch.setattr(failure_modes, "run_case", run_case)
     file = tmp_path / "sick.jsonl"
     known = [{"case": "healthy", "seed": 0, "epochs": 3}, {"case": "wrong query", "seed": 0, "epochs": 2}]
     file.write_text("".join(json.dumps(line) + "\n" for line in known), encoding="utf-8")
     failure_modes.main(["--out", str(file)])
     assert run == [case for case in failure_modes.CASES if case != "healthy"]
-    assert [line["case"] for line in failure_modes.read_sick()] == list(failure_modes.CASES)
+    assert [line["case"] for line in failure_modes.read_failure_modes()] == list(failure_modes.CASES)

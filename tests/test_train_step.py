@@ -12,8 +12,18 @@ from _recipe_stripes import CONFIG, make_data, make_model
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gcvit_edu.train import NonFiniteLoss, Place, Run, TrainConfig, average_of, loop, make_optimizer, mix, train_step
-from gcvit_edu.train.batches import Parts, train_batches
+from gcvit_edu.train import (
+    NonFiniteLoss,
+    Place,
+    Run,
+    TrainConfig,
+    apply_mixup,
+    loop,
+    make_ema,
+    make_optimizer,
+    train_step,
+)
+from gcvit_edu.train.batches import MicroBatchSampler, train_batches
 
 CPU = Place(0, 1, torch.device("cpu"))
 STILL = replace(CONFIG, drop_path_rate=0.0, ema_decay=0.0)  # nothing random in the model
@@ -22,7 +32,7 @@ STILL = replace(CONFIG, drop_path_rate=0.0, ema_decay=0.0)  # nothing random in 
 def fresh(config: TrainConfig, seed: int = 0) -> Run:
     torch.manual_seed(seed)
     model = make_model(config)
-    average = average_of(model) if config.ema_decay else None
+    average = make_ema(model) if config.ema_decay else None
     return Run(model.train(), average, make_optimizer(model, config), torch.zeros((), dtype=torch.float64))
 
 
@@ -113,7 +123,7 @@ def test_the_average_moves_with_the_model() -> None:
     before = copy.deepcopy(run.model)
     step(run, config, [batch(config)])
     expected = 0.1 * before.head.weight + 0.9 * run.model.head.weight  # the first decay is 0.1
-    assert torch.allclose(run.average.head.weight, expected, atol=1e-6)
+    assert torch.allclose(run.ema.head.weight, expected, atol=1e-6)
 
 
 # ----------------------------------------------------------------------------------- other ways to the same result
@@ -164,7 +174,9 @@ def test_mixing_follows_from_its_key_and_leaves_numpy_alone() -> None:
     config = replace(STILL, mixup=0.8, cutmix=1.0)
     images, labels = batch(config)
     state = np.random.get_state()[1].copy()
-    first, same, other = (mix(images.clone(), labels, config, *key) for key in ((3, 0, 0), (3, 0, 0), (4, 0, 0)))
+    first, same, other = (
+        apply_mixup(images.clone(), labels, config, *key) for key in ((3, 0, 0), (3, 0, 0), (4, 0, 0))
+    )
     assert torch.equal(first[0], same[0])
     assert torch.equal(first[1], same[1])
     assert not torch.equal(first[1], other[1])
@@ -174,7 +186,7 @@ def test_mixing_follows_from_its_key_and_leaves_numpy_alone() -> None:
 def test_mixup_mixes_pictures_and_labels_alike() -> None:
     config = replace(STILL, mixup=1.0)
     images, labels = batch(config)
-    mixed, targets = mix(images.clone(), labels, config, 1)
+    mixed, targets = apply_mixup(images.clone(), labels, config, 1)
     onehot = F.one_hot(labels, 3).float()
     share = ((targets - onehot.flip(0)) * (onehot - onehot.flip(0))).sum() / (onehot - onehot.flip(0)).square().sum()
     assert 0 < share < 1
@@ -186,7 +198,7 @@ def test_cutmix_pastes_a_rectangle_whose_area_is_the_labels_share() -> None:
     config = replace(STILL, cutmix=1.0)
     images, labels = batch(config)
     for key in range(3):
-        mixed, targets = mix(images.clone(), labels, config, key)
+        mixed, targets = apply_mixup(images.clone(), labels, config, key)
         pasted = (mixed[0] != images[0]).any(0)
         assert torch.equal(mixed[0][:, pasted], images[-1][:, pasted])
         kept = 1 - pasted.float().mean()
@@ -197,20 +209,20 @@ def test_cutmix_pastes_a_rectangle_whose_area_is_the_labels_share() -> None:
 def test_the_probability_of_mixing() -> None:
     images, labels = batch(STILL)
     config = replace(STILL, mixup=1.0, mix_prob=0.5)
-    touched = [not torch.equal(mix(images.clone(), labels, config, key)[0], images) for key in range(40)]
+    touched = [not torch.equal(apply_mixup(images.clone(), labels, config, key)[0], images) for key in range(40)]
     assert 8 < sum(touched) < 32
 
 
 def test_an_odd_batch_cannot_be_mixed() -> None:
     images, labels = batch(STILL, samples=3)
     with pytest.raises(ValueError, match="3 is odd; choose batch_size"):
-        mix(images, labels, replace(STILL, mixup=1.0), 0)
+        apply_mixup(images, labels, replace(STILL, mixup=1.0), 0)
 
 
 def test_a_step_with_mixing_smooths_the_mixed_labels_once() -> None:
     config, run = replace(STILL, mixup=1.0, label_smoothing=0.2), fresh(STILL)
     images, labels = batch(config)
-    mixed, targets = mix(images.clone(), labels, config, 0, 0, 0)
+    mixed, targets = apply_mixup(images.clone(), labels, config, 0, 0, 0)
     smooth = 0.8 * targets + 0.2 / 3
     expected = -(smooth * run.model(mixed).log_softmax(1)).sum(1).mean().item()
     assert step(run, config, [(images.clone(), labels)])[0].item() == pytest.approx(expected, rel=1e-4)
@@ -225,7 +237,7 @@ def test_what_is_not_finite_stops_before_the_optimiser(where: str) -> None:
     run = fresh(config)
     images, labels = batch(config)
     step(run, config, [(images, labels)])
-    before = copy.deepcopy((run.model.state_dict(), run.average.state_dict(), run.optimizer.state_dict()))
+    before = copy.deepcopy((run.model.state_dict(), run.ema.state_dict(), run.optimizer.state_dict()))
     if where == "picture":
         images = images.clone()
         images[3, 0, 0, 0] = float("nan")
@@ -234,7 +246,7 @@ def test_what_is_not_finite_stops_before_the_optimiser(where: str) -> None:
     with pytest.raises(NonFiniteLoss, match=r"step 2: .* still those of step 1\. Lower lr=0.003"):
         step(run, config, [(images, labels)])
     assert run.step == 1
-    after = (run.model.state_dict(), run.average.state_dict(), run.optimizer.state_dict())
+    after = (run.model.state_dict(), run.ema.state_dict(), run.optimizer.state_dict())
     for found, expected in zip(after[:2], before[:2], strict=True):
         assert all(torch.equal(found[key], expected[key]) for key in expected)
     moments = (state["state"][0]["exp_avg"] for state in (after[2], before[2]))
@@ -260,7 +272,7 @@ def test_the_loop_takes_numbers_from_tensors_for_the_log_only() -> None:
 
 def test_batches_of_an_epoch_feed_the_step() -> None:
     training, _ = make_data(STILL)
-    parts = list(train_batches(training, Parts(len(training), 16, 2, 0, 1, seed=0, epoch=1), STILL))
+    parts = list(train_batches(training, MicroBatchSampler(len(training), 16, 2, 0, 1, seed=0, epoch=1), STILL))
     assert len(parts) == 26
     assert parts[0][0].shape == (8, 3, 32, 32)
     assert step(fresh(STILL), STILL, parts[:2])[0].isfinite()

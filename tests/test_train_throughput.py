@@ -15,7 +15,7 @@ from torch import nn
 
 import gcvit_edu.bench.device as alone_module
 from gcvit_edu.bench.cost import main as cost_main
-from gcvit_edu.bench.device import MODES, alone, configs_of
+from gcvit_edu.bench.device import MODES, configs_of, device_throughput
 from gcvit_edu.bench.device import main as device_main
 from gcvit_edu.bench.training import Throughput, main, timm_twin
 from gcvit_edu.hardware import versions
@@ -118,7 +118,9 @@ def test_the_largest_batch_that_fits_is_measured(
     room: int, accumulate: int, fitting: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(alone_module, "make_model", lambda config: Hungry(room))
-    found = alone(TrainConfig(batch_size=32, accumulate=accumulate, num_classes=13, device="cpu", mixup=0.8), rounds=1)
+    found = device_throughput(
+        TrainConfig(batch_size=32, accumulate=accumulate, num_classes=13, device="cpu", mixup=0.8), rounds=1
+    )
     assert found.config.batch_size == fitting
 
 
@@ -129,7 +131,7 @@ def test_halves_of_a_batch_are_equal_parts_that_can_be_paired(
     """Of 12 the half of the half is 3, which mixing refuses; and 10 would be run as four parts of 2."""
     monkeypatch.setattr(alone_module, "make_model", lambda config: Hungry(room))
     config = TrainConfig(batch_size=batch, accumulate=accumulate, num_classes=13, device="cpu", mixup=0.8)
-    assert alone(config, rounds=1).config.batch_size == fitting
+    assert device_throughput(config, rounds=1).config.batch_size == fitting
 
 
 def test_a_model_that_never_fits_is_a_line_and_not_the_end(
@@ -149,7 +151,7 @@ def test_a_share_of_the_peak_is_three_times_as_much_in_training(monkeypatch: pyt
     monkeypatch.setattr(alone_module, "peak_of", lambda device, amp: 1e12)
     monkeypatch.setattr(alone_module, "make_model", lambda config: Hungry(99))
     config = TrainConfig(batch_size=4, num_classes=13, device="cpu")
-    shares = {mode: alone(config, mode, 1) for mode in MODES}
+    shares = {mode: device_throughput(config, mode, 1) for mode in MODES}
     per_image = {mode: found.mfu * 1e12 / found.images_per_second for mode, found in shares.items()}
     assert per_image == {"train": pytest.approx(6 * 3 * 13), "eval": pytest.approx(2 * 3 * 13)}
     assert " MFU " in str(shares["train"])
@@ -161,7 +163,7 @@ def test_a_rate_is_pictures_over_seconds(mode: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(alone_module, "make_model", lambda config: model)
     monkeypatch.setattr(alone_module, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
     config = TrainConfig(batch_size=4, accumulate=2, num_classes=13, device="cpu")
-    found = alone(config, mode, rounds=3)
+    found = device_throughput(config, mode, rounds=3)
     assert (found.images_per_second, found.first_seconds) == (12.0, 1.0)
     assert "train" in model.modes if mode == "train" else model.modes == {"eval"}
 
@@ -169,13 +171,13 @@ def test_a_rate_is_pictures_over_seconds(mode: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(("mode", "rounds", "message"), [("test", 1, "use train or eval"), ("eval", 0, "at least 1")])
 def test_alone_refuses(mode: str, rounds: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        alone(TrainConfig(), mode, rounds)
+        device_throughput(TrainConfig(), mode, rounds)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_parts_that_are_not_equal_are_refused(mode: str) -> None:
     with pytest.raises(ValueError, match="batch_size=10 must be a multiple of accumulate=4"):
-        alone(TrainConfig(batch_size=10, accumulate=4, device="cpu"), mode)
+        device_throughput(TrainConfig(batch_size=10, accumulate=4, device="cpu"), mode)
 
 
 @pytest.mark.parametrize(

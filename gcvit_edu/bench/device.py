@@ -76,7 +76,7 @@ class Measured:
         return asdict(self)
 
 
-def alone(config: TrainConfig, mode: str = "train", rounds: int = 7) -> Measured:
+def device_throughput(config: TrainConfig, mode: str = "train", rounds: int = 7) -> Measured:
     """Measure our model on one device, with the largest batch that fits: config.batch_size, halved until it does.
 
     A half that is no whole number of equal, even parts is made smaller until it is. The steps are the loop's, with its
@@ -237,7 +237,7 @@ def _all_alone(configs: list[TrainConfig], options: argparse.Namespace) -> int:
     for config, mode in itertools.product(configs, options.modes):
         for compiled in sorted({config.compile, config.compile or options.compile}):
             try:
-                found = alone(replaced(config, {"compile": compiled}), mode, options.rounds)
+                found = device_throughput(replaced(config, {"compile": compiled}), mode, options.rounds)
             except (ValueError, RuntimeError) as error:  # a compiler's errors are the latter
                 failed += 1
                 graph = "compiled" if compiled else "eager"

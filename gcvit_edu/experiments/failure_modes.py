@@ -78,7 +78,7 @@ def held_out_top1(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     return evaluate(model, zip(*parts, strict=True), HEALTHY.num_classes, Place(0, 1, torch.device("cpu"))).top1
 
 
-def fall_ill(case: str, *, seed: int, epochs: int, pictures: int | None = None) -> dict[str, Any]:
+def run_case(case: str, *, seed: int, epochs: int, pictures: int | None = None) -> dict[str, Any]:
     """Train one case -> a line of the log.
 
     Args:
@@ -135,7 +135,7 @@ def fall_ill(case: str, *, seed: int, epochs: int, pictures: int | None = None) 
     return line | {"repaired": round(held_out_top1(repaired(run.model), *held_out), 4)}
 
 
-def read_sick(path: Path | None = None) -> list[dict[str, Any]]:
+def read_failure_modes(path: Path | None = None) -> list[dict[str, Any]]:
     """The lines of a file that main wrote; None for the one in data/runs."""
     return read_lines(path or data_folder("runs") / "sick.jsonl")
 
@@ -150,4 +150,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = Results(options.out)
     for seed, case in itertools.product(range(options.seeds), CASES):
         if not results.has(case=case, seed=seed, epochs=options.epochs):
-            results.add(fall_ill(case, seed=seed, epochs=options.epochs))
+            results.add(run_case(case, seed=seed, epochs=options.epochs))

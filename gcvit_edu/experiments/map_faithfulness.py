@@ -91,7 +91,7 @@ def candidates(model: GCViT, size: int, methods: Iterable[str] = METHODS) -> dic
     return found
 
 
-def judge_scene(
+def evaluate_scene(
     model: GCViT, fresh: GCViT, scene: Scene, other: Scene, maps: dict[str, dict[str, Any]], steps: int, seed: int
 ) -> dict[str, Any]:
     """Every figure of one scene: of the scene itself, and of every map and baseline.
@@ -144,7 +144,7 @@ def judge_scene(
     }
 
 
-def judge(
+def evaluate_maps(
     model: GCViT,
     scenes: Iterable[Scene],
     maps: dict[str, dict[str, Any]],
@@ -172,7 +172,7 @@ def judge(
     fresh = untrained(model, seed)
     for index in range(first, len(scenes)):
         other = scenes[(index + 1) % len(scenes)]
-        yield judge_scene(model, fresh, scenes[index], other, maps, steps, seed + index)
+        yield evaluate_scene(model, fresh, scenes[index], other, maps, steps, seed + index)
 
 
 def summarise(rows: list[dict[str, Any]], maps: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def _estimate(values: list[float]) -> dict[str, float | int | None]:
     return {key: None if math.isnan(value) else round(value, 4) for key, value in found.items()}
 
 
-def read_judgement(path: Path | None = None) -> dict[str, Any]:
+def read_faithfulness(path: Path | None = None) -> dict[str, Any]:
     """A file that python -m gcvit_edu.experiments map_faithfulness wrote; None for the one of the shipped weights.
 
     Returns:
@@ -271,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         scenes = single_scenes(options.scenes, options.size, options.seed)
         told = {**settings, "maps": list(maps)}
         rows = read_rows(kept, told)
-        for row in judge(model, scenes, maps, steps=options.steps, seed=options.seed, first=len(rows)):
+        for row in evaluate_maps(model, scenes, maps, steps=options.steps, seed=options.seed, first=len(rows)):
             rows.append(row)
             add_row(kept, told, row)
             print(f"\r{len(rows)} of {options.scenes} scenes", end="", file=sys.stderr)

@@ -29,7 +29,7 @@ from gcvit_edu.model import GCViT
 from gcvit_edu.train import distributed
 from gcvit_edu.train.config import replaced
 from gcvit_edu.train.metrics import evaluate
-from gcvit_edu.train.mixup import mix
+from gcvit_edu.train.mixup import apply_mixup
 from gcvit_edu.train.optim import decay_groups, learning_rate
 from gcvit_edu.train.randomness import seed_process
 from gcvit_edu.train.recipe import load_recipe
@@ -128,7 +128,7 @@ def ablate(seed: int, epochs: int, place: distributed.Place, workers: int = 0) -
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         training.set_epoch(seed * epochs + epoch)
         for step, (images, labels) in enumerate(loader):
-            images, targets = mix(images, labels, config, epoch, step)
+            images, targets = apply_mixup(images, labels, config, epoch, step)
             if targets.ndim == 1:  # this batch was not mixed
                 targets = F.one_hot(targets, config.num_classes).float()
             yield images.to(place.device), targets.to(place.device)

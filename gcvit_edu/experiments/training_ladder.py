@@ -16,8 +16,8 @@ from gcvit_edu.files import data_folder, read_lines
 from gcvit_edu.train.config import replaced
 from gcvit_edu.train.distributed import Place
 from gcvit_edu.train.metrics import evaluate
-from gcvit_edu.train.mixup import mix
-from gcvit_edu.train.optim import average_of, decay_at, decay_groups, learning_rate, update_average
+from gcvit_edu.train.mixup import apply_mixup
+from gcvit_edu.train.optim import decay_at, decay_groups, learning_rate, make_ema, update_ema
 from gcvit_edu.train.randomness import seed_process
 from gcvit_edu.train.recipe import load_recipe
 
@@ -38,7 +38,7 @@ AUGMENTATION = {
 }
 
 
-def climb(rung: str, *, seed: int, epochs: int, pictures: int | None = None) -> dict[str, Any]:
+def train_rung(rung: str, *, seed: int, epochs: int, pictures: int | None = None) -> dict[str, Any]:
     """Train nano on the emoji with the additions up to a rung -> its scores on the held-out emoji.
 
     Args:
@@ -67,7 +67,7 @@ def climb(rung: str, *, seed: int, epochs: int, pictures: int | None = None) -> 
 
     seed_process(seed, 0)
     model = recipe.make_model(config).train()
-    average = average_of(model)
+    ema = make_ema(model)
     groups = decay_groups(model, WEIGHT_DECAY) if has["groups"] else model.parameters()
     optimizer = AdamW(groups, lr=PEAK, weight_decay=WEIGHT_DECAY)
     total = epochs * (len(training_part) // BATCH)
@@ -83,15 +83,15 @@ def climb(rung: str, *, seed: int, epochs: int, pictures: int | None = None) -> 
             for group in optimizer.param_groups:
                 group["lr"] = rate
             if has["mixing"]:
-                images, labels = mix(images, labels, config, seed, step)
+                images, labels = apply_mixup(images, labels, config, seed, step)
             loss = F.cross_entropy(model(images), labels, label_smoothing=0.1 if has["mixing"] else 0.0)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            update_average(average, model, decay_at(step, AVERAGE))
+            update_ema(ema, model, decay_at(step, AVERAGE))
             losses.append(loss.item())
     batches = DataLoader(validation_part, BATCH)
-    scores = [evaluate(network, batches, config.num_classes, place).top1 for network in (model, average)]
+    scores = [evaluate(network, batches, config.num_classes, place).top1 for network in (model, ema)]
     return {
         "rung": rung,
         "seed": seed,
@@ -117,4 +117,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = Results(options.out)
     for seed, rung in itertools.product(range(options.seeds), RUNGS):
         if not results.has(rung=rung, seed=seed, epochs=options.epochs):
-            results.add(climb(rung, seed=seed, epochs=options.epochs))
+            results.add(train_rung(rung, seed=seed, epochs=options.epochs))

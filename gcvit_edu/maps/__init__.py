@@ -5,18 +5,18 @@ from gcvit_edu.maps.columns import column_mean, window_means
 from gcvit_edu.maps.flow import rollout, spread
 from gcvit_edu.maps.gradients import grad_cam, gradient_times_attention
 from gcvit_edu.maps.layout import map_to_windows, real_tokens, to_pixels, windows_to_map
-from gcvit_edu.maps.whole_map import Questions, questions_of, unwindowed, unwindowed_weights
+from gcvit_edu.maps.whole_map import BlockQueries, block_queries, unwindowed, unwindowed_weights
 
 __all__ = [
     "METHODS",
     "AttentionMap",
-    "Questions",
+    "BlockQueries",
     "attention_map",
+    "block_queries",
     "column_mean",
     "grad_cam",
     "gradient_times_attention",
     "map_to_windows",
-    "questions_of",
     "real_tokens",
     "rollout",
     "spread",

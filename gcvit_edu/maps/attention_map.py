@@ -11,7 +11,7 @@ from gcvit_edu.maps.columns import column_mean, window_means
 from gcvit_edu.maps.flow import rollout
 from gcvit_edu.maps.gradients import grad_cam, gradient_times_attention
 from gcvit_edu.maps.layout import to_pixels
-from gcvit_edu.maps.whole_map import questions_of, unwindowed
+from gcvit_edu.maps.whole_map import block_queries, unwindowed
 from gcvit_edu.model import GCViT
 
 Method = Literal["column", "windows", "unwindowed", "rollout", "gradient", "gradcam"]
@@ -110,7 +110,7 @@ def attention_map(
         )
     labels = None
     if method == "unwindowed":
-        values = unwindowed(questions_of(model, image, stage, block), head, bias=bias)
+        values = unwindowed(block_queries(model, image, stage, block), head, bias=bias)
     elif method in ("gradient", "gradcam"):
         values, labels = _by_gradient(model, image, method, stage, block, head, target)
     else:

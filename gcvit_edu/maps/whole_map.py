@@ -14,7 +14,7 @@ from gcvit_edu.windows import pad_to_windows, queries_for_windows, window_partit
 
 
 @dataclass(frozen=True)
-class Questions:
+class BlockQueries:
     """What a block asks, and of what, before any softmax.
 
     Attributes:
@@ -38,7 +38,7 @@ class Questions:
 
 
 @torch.no_grad()
-def questions_of(model: GCViT, image: Tensor, stage: int, block: int) -> Questions:
+def block_queries(model: GCViT, image: Tensor, stage: int, block: int) -> BlockQueries:
     """Run a model and keep the queries and keys of one block.
 
     Args:
@@ -67,7 +67,7 @@ def questions_of(model: GCViT, image: Tensor, stage: int, block: int) -> Questio
             queries = queries_for_windows(query[0], attn.window, *map_size).unflatten(0, (len(x), -1))
     else:
         queries, keys, _ = rearrange(attn.qkv(tokens), "(b n) t (three h d) -> three b n h t d", three=3, **sizes)
-    return Questions(queries, keys, attn.bias(), attn.window, map_size, chosen.use_global, shift)
+    return BlockQueries(queries, keys, attn.bias(), attn.window, map_size, chosen.use_global, shift)
 
 
 def unwindowed_weights(queries: Tensor, keys: Tensor, bias: Tensor | None, real: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ def unwindowed_weights(queries: Tensor, keys: Tensor, bias: Tensor | None, real:
     return logits.flatten(3).softmax(-1).view_as(logits)
 
 
-def unwindowed(questions: Questions, head: int | None = None, *, bias: bool = True) -> Tensor:
+def unwindowed(questions: BlockQueries, head: int | None = None, *, bias: bool = True) -> Tensor:
     """(B, H, W): what a block would look at if its softmax ran over the whole map. It sums to one.
 
     The queries meet the keys of all windows, one softmax goes over all of them, and the mean is taken over the
@@ -106,7 +106,7 @@ def unwindowed(questions: Questions, head: int | None = None, *, bias: bool = Tr
     them comparable: a part that is added to all logits of a window would change this map, and not the network.
 
     Args:
-        questions: of a block, from questions_of.
+        questions: of a block, from block_queries.
         head: one head, or None for the mean of all.
         bias: add the relative position bias.
 

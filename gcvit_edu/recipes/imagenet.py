@@ -178,7 +178,7 @@ def samples_of(config: ImageNetConfig, split: str, transform: nn.Module) -> Samp
     Raises:
         ValueError: if there are none, or their classes are not config.num_classes of ImageNet's in its order.
     """
-    pictures = open_pictures(config.data, split, classes=config.num_classes)
+    pictures = open_pictures(config.data, split, num_classes=config.num_classes)
     if config.shuffle_buffer:
         from gcvit_edu.data.imagenet.stream import Streamed  # brings webdataset
 

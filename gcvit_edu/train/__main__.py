@@ -11,7 +11,7 @@ from pathlib import Path
 from gcvit_edu.console import INTERRUPTED, run_command
 from gcvit_edu.train.arguments import add_settings, parse
 from gcvit_edu.train.config import TrainConfig, changed, with_data
-from gcvit_edu.train.distributed import announced
+from gcvit_edu.train.distributed import env_rank_and_world_size
 from gcvit_edu.train.loop import train
 from gcvit_edu.train.recipe import Recipe, about, list_of_recipes, load_recipe
 from gcvit_edu.train.run import NonFiniteLoss
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, BAD_INPUT)
     except KeyboardInterrupt as stopped:
         end_workers()
-        if announced()[0] == 0:
+        if env_rank_and_world_size()[0] == 0:
             print(stopped if stopped.args else "interrupted by Ctrl-C; nothing was trained", file=sys.stderr)
         return INTERRUPTED
     return 0 if finished else SAVED
@@ -76,7 +76,7 @@ def _preflight(recipe: Recipe, config: TrainConfig, out: Path, resume: bool) -> 
     from gcvit_edu.train.preflight import ERROR, as_table, preflight
 
     lines = preflight(recipe, config, out, resume=resume)
-    if announced()[0] == 0:
+    if env_rank_and_world_size()[0] == 0:
         print(as_table(lines))
     return BAD_INPUT if any(line.verdict == ERROR for line in lines) else 0
 

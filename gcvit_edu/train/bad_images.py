@@ -15,7 +15,7 @@ from gcvit_edu.data.folder import BadImage
 from gcvit_edu.data.imagenet.encoded import EncodedImage
 from gcvit_edu.data.words import counted
 from gcvit_edu.files import whole_file
-from gcvit_edu.train.distributed import by_first, gather, place_in_world
+from gcvit_edu.train.distributed import gather, on_rank0_then_broadcast, rank_and_world_size
 
 MEMORY = ".gcvit_edu_readable.json"  # in the folder of the pictures; what cannot be read is tried again each time
 RULES = {"pillow": PIL.__version__, "rules": 1}  # what a verdict holds for, besides the picture
@@ -56,9 +56,9 @@ class Readable:
 
     def __init__(self, pictures: Pictures) -> None:
         self.dataset, self.classes = pictures, pictures.classes
-        rank, world = place_in_world()
+        rank, world_size = rank_and_world_size()
         memory = _Memory(pictures)
-        unknown: list[int] = by_first(memory.unknown)
+        unknown: list[int] = on_rank0_then_broadcast(memory.unknown)
         if unknown and rank == 0:
             few = f" of {len(pictures)}; the others were read before and have not changed"
             more = few if len(unknown) < len(pictures) else ""
@@ -66,7 +66,7 @@ class Readable:
         bad: dict[int, str] = {}
         for start in range(0, len(unknown), AT_A_TIME):
             part = unknown[start : start + AT_A_TIME]
-            own = [(index, message) for index in part[rank::world] if (message := _problem(pictures, index))]
+            own = [(index, message) for index in part[rank::world_size] if (message := _problem(pictures, index))]
             bad |= dict(found for each in gather(own) for found in each)
             if rank == 0:
                 memory.add([each for each in part if each not in bad])

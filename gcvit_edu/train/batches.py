@@ -17,38 +17,38 @@ from gcvit_edu.train.workers import batches_of, collate, share, start_worker
 _EPOCH_STRIDE = 1_000_003  # a prime, so that (seed, epoch) and (seed + 1, epoch - 1) differ
 
 
-def order_of(epoch: int, samples: int, seed: int) -> list[int]:
-    """The indices 0 to samples - 1, shuffled for one epoch."""
+def epoch_order(epoch: int, num_samples: int, seed: int) -> list[int]:
+    """The indices 0 to num_samples - 1, shuffled for one epoch."""
     generator = torch.Generator().manual_seed(seed * _EPOCH_STRIDE + epoch)
-    return torch.randperm(samples, generator=generator).tolist()
+    return torch.randperm(num_samples, generator=generator).tolist()
 
 
-def steps_of(samples: int, batch_size: int) -> int:
+def steps_per_epoch(num_samples: int, batch_size: int) -> int:
     """Steps of an epoch: whole batches only, so some pictures wait for another epoch.
 
     Raises:
         ValueError: if there is not one whole batch.
     """
-    if samples < batch_size:
+    if num_samples < batch_size:
         raise ValueError(
-            f"{samples} training pictures do not fill one batch of batch_size={batch_size}; make it smaller"
+            f"{num_samples} training pictures do not fill one batch of batch_size={batch_size}; make it smaller"
         )
-    return samples // batch_size
+    return num_samples // batch_size
 
 
 @dataclass(frozen=True)
-class Parts(Sampler[list[int]]):
-    """The lists of indices that one process loads in one epoch, `accumulate` lists for each step.
+class MicroBatchSampler(Sampler[list[int]]):
+    """The lists of indices that one process loads in one epoch, `accumulate` micro-batches for each step.
 
-    A batch is cut into equal shares, one per process, and each share into parts. What a batch holds does not depend
-    on the number of processes.
+    A batch is cut into equal shares, one per process, and each share into micro-batches. What a batch holds does not
+    depend on the number of processes.
 
     Args:
-        samples: pictures in the data set.
+        num_samples: pictures in the data set.
         batch_size: pictures of a step, over all processes.
-        accumulate: parts of a share.
+        accumulate: micro-batches of a share.
         rank: this process.
-        world: all processes.
+        world_size: all processes.
         seed: of the shuffle.
         epoch: which shuffle.
         first: the step of the epoch to begin with; more than 0 after a resume.
@@ -57,41 +57,41 @@ class Parts(Sampler[list[int]]):
         ValueError: if the batch cannot be cut evenly.
     """
 
-    samples: int
+    num_samples: int
     batch_size: int
     accumulate: int
     rank: int
-    world: int
+    world_size: int
     seed: int
     epoch: int = 0
     first: int = 0
 
     def __post_init__(self) -> None:
-        if self.batch_size % (self.world * self.accumulate):
+        if self.batch_size % (self.world_size * self.accumulate):
             raise ValueError(
-                f"batch_size={self.batch_size} cannot be cut into {self.world} processes times "
-                f"accumulate={self.accumulate}; use a multiple of {self.world * self.accumulate}"
+                f"batch_size={self.batch_size} cannot be cut into {self.world_size} processes times "
+                f"accumulate={self.accumulate}; use a multiple of {self.world_size * self.accumulate}"
             )
 
     @property
-    def part_size(self) -> int:
-        """Pictures that are in memory at once."""
-        return self.batch_size // (self.world * self.accumulate)
+    def micro_batch_size(self) -> int:
+        """Pictures of a micro-batch, which are in memory at once."""
+        return self.batch_size // (self.world_size * self.accumulate)
 
     def __len__(self) -> int:
-        return (steps_of(self.samples, self.batch_size) - self.first) * self.accumulate
+        return (steps_per_epoch(self.num_samples, self.batch_size) - self.first) * self.accumulate
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = order_of(self.epoch, self.samples, self.seed)
-        for step in range(self.first, steps_of(self.samples, self.batch_size)):
+        order = epoch_order(self.epoch, self.num_samples, self.seed)
+        for step in range(self.first, steps_per_epoch(self.num_samples, self.batch_size)):
             for part in range(self.accumulate):
-                start = step * self.batch_size + (self.rank * self.accumulate + part) * self.part_size
-                yield order[start : start + self.part_size]
+                start = step * self.batch_size + (self.rank * self.accumulate + part) * self.micro_batch_size
+                yield order[start : start + self.micro_batch_size]
 
 
-def share_of(samples: int, rank: int, world: int) -> range:
+def validation_indices(num_samples: int, rank: int, world_size: int) -> range:
     """The indices that one process validates: together, the processes have each index once."""
-    return range(rank, samples, world)
+    return range(rank, num_samples, world_size)
 
 
 @runtime_checkable
@@ -105,8 +105,8 @@ class Samples(Protocol):
     another label. A list `skipped` and a text `about` go to the log. What a set does not have is looked for in the one
     that it wraps as its `dataset`.
 
-    A set that is better read from front to back has a method stream(batch_size=, accumulate=, rank=, world=, first=):
-    an iterable data set with the batches of one process in the epoch that was set, from the step `first` on.
+    A set that is better read from front to back has a method stream(batch_size=, accumulate=, rank=, world_size=,
+    first=): an iterable data set with the batches of one process in the epoch that was set, from the step `first` on.
     """
 
     def __len__(self) -> int: ...
@@ -202,22 +202,22 @@ def _root_of(samples: Samples) -> Path | None:
     return first.parent.parent if isinstance(first, Path) else None
 
 
-def train_batches(samples: Samples, parts: Parts, config: TrainConfig) -> Iterator[tuple[Tensor, Tensor]]:
+def train_batches(samples: Samples, parts: MicroBatchSampler, config: TrainConfig) -> Iterator[tuple[Tensor, Tensor]]:
     """The parts of one epoch from a data set: images (B, 3, H, W) and labels (B,)."""
     set_epoch = attribute_of(samples, "set_epoch")
     if set_epoch is not None:
         set_epoch(parts.epoch)
-    place = {name: getattr(parts, name) for name in ("batch_size", "accumulate", "rank", "world", "first")}
+    place = {name: getattr(parts, name) for name in ("batch_size", "accumulate", "rank", "world_size", "first")}
     return _load(config, **_stream(samples, **place) or {"dataset": samples, "batch_sampler": parts})
 
 
 def validation_batches(samples: Samples, config: TrainConfig, place: Place) -> Iterator[tuple[Tensor, Tensor]]:
     """This process's share of a data set, in batches of the training's part size or less."""
-    share = share_of(len(samples), place.rank, place.world)
-    size = max(1, config.batch_size // (place.world * config.accumulate))
+    share = validation_indices(len(samples), place.rank, place.world_size)
+    size = max(1, config.batch_size // (place.world_size * config.accumulate))
     batches = [list(share[start : start + size]) for start in range(0, len(share), size)]
     sizes = {"batch_size": config.batch_size, "accumulate": config.accumulate}
-    stream = _stream(samples, **sizes, rank=place.rank, world=place.world)
+    stream = _stream(samples, **sizes, rank=place.rank, world_size=place.world_size)
     return _load(config, **stream or {"dataset": samples, "batch_sampler": batches})
 
 

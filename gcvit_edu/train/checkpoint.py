@@ -65,12 +65,12 @@ def load(path: Path) -> dict[str, Any]:
     raise ValueError(f"{path} is damaged in {damaged}; delete it, or take an older one")
 
 
-def newest_whole(folder: Path, say: Callable[[str], None]) -> Path | None:
+def latest_valid(folder: Path, info: Callable[[str], None]) -> Path | None:
     """The newest checkpoint that can be read, or else the best one; None where there is none.
 
     Args:
         folder: of the run.
-        say: is told of each one that is skipped.
+        info: is told of each one that is skipped.
 
     Raises:
         ValueError: if there are checkpoints and none can be read: to start again would throw the run away.
@@ -80,7 +80,7 @@ def newest_whole(folder: Path, say: Callable[[str], None]) -> Path | None:
         try:
             load(path)
         except ValueError as error:
-            say(f"skipped: {error}")
+            info(f"skipped: {error}")
         else:
             return path
     if found:
@@ -91,7 +91,7 @@ def newest_whole(folder: Path, say: Callable[[str], None]) -> Path | None:
     return None
 
 
-def make_way(folder: Path, found: Path | None) -> None:
+def set_aside_damaged(folder: Path, found: Path | None) -> None:
     """Before a run goes on from a checkpoint: rename the newer ones, which are damaged, and delete half-written files.
 
     Left alone, a damaged one would count as one of the newest when old ones are deleted, and a file half-written
@@ -105,7 +105,7 @@ def make_way(folder: Path, found: Path | None) -> None:
         path.unlink()
 
 
-def fill(model: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
+def load_strict(model: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
     """Load weights into a model.
 
     Raises:

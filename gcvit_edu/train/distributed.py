@@ -13,23 +13,23 @@ from torch import Tensor, distributed, nn
 class Place:
     """One process among those that train together.
 
-    Args:
+    Attributes:
         rank: its number, from 0.
-        world: how many there are.
+        world_size: how many there are.
         device: what it computes on.
     """
 
     rank: int
-    world: int
+    world_size: int
     device: torch.device
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process writes the files."""
         return self.rank == 0
 
 
-def own_device(device: str) -> torch.device:
+def local_device(device: str) -> torch.device:
     """What this process computes on; from now on also what PyTorch means by "cuda".
 
     Args:
@@ -50,7 +50,7 @@ def own_device(device: str) -> torch.device:
     return own
 
 
-def announced() -> tuple[int, int]:
+def env_rank_and_world_size() -> tuple[int, int]:
     """The number of this process and how many there are, as torchrun says before they have met."""
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
@@ -69,11 +69,11 @@ def start(device: str) -> Place:
     Raises:
         ValueError: if there is no such device for this process.
     """
-    own = own_device(device)
+    own = local_device(device)
     if "WORLD_SIZE" not in os.environ:
         return Place(0, 1, own)
     distributed.init_process_group("nccl" if own.type == "cuda" else "gloo")
-    return Place(*place_in_world(), own)
+    return Place(*rank_and_world_size(), own)
 
 
 def stop() -> None:
@@ -82,7 +82,7 @@ def stop() -> None:
         distributed.destroy_process_group()
 
 
-def place_in_world() -> tuple[int, int]:
+def rank_and_world_size() -> tuple[int, int]:
     """The number of this process and how many there are."""
     if not distributed.is_initialized():
         return 0, 1
@@ -96,7 +96,7 @@ def sum_over_ranks(values: Tensor) -> Tensor:
     return values
 
 
-def buffers_of_first(model: nn.Module) -> None:
+def broadcast_buffers(model: nn.Module) -> None:
     """Give every process the first one's buffers, in place: each has seen other pictures with its batch norms."""
     if distributed.is_initialized():
         for value in model.buffers():
@@ -107,12 +107,12 @@ def gather(value: Any) -> list[Any]:
     """What every process has, in order of rank."""
     if not distributed.is_initialized():
         return [value]
-    everyone: list[Any] = [None] * place_in_world()[1]
+    everyone: list[Any] = [None] * rank_and_world_size()[1]
     distributed.all_gather_object(everyone, value)
     return everyone
 
 
-def by_first(work: Callable[[], Any]) -> Any:
+def on_rank0_then_broadcast(work: Callable[[], Any]) -> Any:
     """What a function returns in the first process, which alone calls it; the others wait.
 
     Raises:
@@ -120,7 +120,7 @@ def by_first(work: Callable[[], Any]) -> Any:
         OSError: likewise.
     """
     box: list[Any] = [None, None]
-    if place_in_world()[0] == 0:
+    if rank_and_world_size()[0] == 0:
         try:
             box[0] = work()
         except (ValueError, OSError) as error:

@@ -10,7 +10,7 @@ import torch
 from gcvit_edu.files import write_atomically
 from gcvit_edu.train.batches import Samples, validation_batches
 from gcvit_edu.train.config import TrainConfig
-from gcvit_edu.train.distributed import Place, buffers_of_first
+from gcvit_edu.train.distributed import Place, broadcast_buffers
 from gcvit_edu.train.identity import RunIdentity
 from gcvit_edu.train.log import Log
 from gcvit_edu.train.metrics import Scores, evaluate
@@ -20,7 +20,7 @@ from gcvit_edu.train.stopping import StopRequest
 CONFUSION_UP_TO = 100  # classes; ImageNet's table would be three megabytes of log for each validation
 
 
-def close_epoch(
+def end_epoch(
     run: Run,
     validation: Samples,
     identity: RunIdentity,
@@ -67,12 +67,12 @@ def close_epoch(
             if config.num_classes > CONFUSION_UP_TO:
                 del found["confusion"]
             values |= {f"{which}{name}": value for name, value in found.items()}
-        top1 = values["top1" if run.average is None else "ema_top1"]
+        top1 = values["top1" if run.ema is None else "ema_top1"]
         best, run.best = top1 > run.best, max(run.best, top1)
-    run.closed = epoch
+    run.epochs_done = epoch
     run.loss_sum.zero_()
     log.write("epoch", run.step, values | {"seconds": round(run.clock(), 1)})
-    log.say(in_a_line(values, config.epochs, run.clock()))
+    log.info(in_a_line(values, config.epochs, run.clock()))
     keep_weights(run, out, config, identity, place, epoch)
     save_run(run, out, config, identity, place, best=best)
     return True
@@ -84,9 +84,9 @@ def validate(run: Run, validation: Samples, config: TrainConfig, place: Place, s
     Where a process was asked to stop meanwhile, they are those of some pictures only.
     """
     found = {}
-    for which, network in {"": run.model, "ema_": run.average}.items():
+    for which, network in {"": run.model, "ema_": run.ema}.items():
         if network is not None:
-            buffers_of_first(network)  # which are those that are saved
+            broadcast_buffers(network)  # which are those that are saved
             with torch.autocast(place.device.type, torch.bfloat16, enabled=config.amp):
                 batches = validation_batches(validation, config, place)
                 found[which] = evaluate(network, stop.cut(batches), config.num_classes, place)
@@ -103,5 +103,7 @@ def in_a_line(values: dict[str, Any], epochs: int, seconds: float) -> str:
 
 def keep_weights(run: Run, out: Path, config: TrainConfig, identity: RunIdentity, place: Place, epoch: int) -> None:
     """Keep the weights of an epoch that the config names, for looking back at how they grew."""
-    if place.first and epoch in config.snapshot_epochs:
-        write_atomically(out / f"epoch_{epoch:04d}.safetensors", weights_as_bytes(run.judged, config, identity.classes))
+    if place.is_main and epoch in config.snapshot_epochs:
+        write_atomically(
+            out / f"epoch_{epoch:04d}.safetensors", weights_as_bytes(run.evaluated, config, identity.classes)
+        )

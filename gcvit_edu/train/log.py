@@ -21,11 +21,11 @@ def has_begun(path: Path) -> bool:
         return True
 
 
-def cut_log(path: Path, step: int, closed: int) -> None:
+def cut_log(path: Path, step: int, epochs_done: int) -> None:
     """Take out what a resumed run does again: what was logged after a step, and epochs that were not closed."""
     if path.exists():
         done = [entry for entry in read_log(path) if entry["step"] <= step]
-        kept = [entry for entry in done if entry["event"] != "epoch" or entry["epoch"] <= closed]
+        kept = [entry for entry in done if entry["event"] != "epoch" or entry["epoch"] <= epochs_done]
         write_atomically(path, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
 
 

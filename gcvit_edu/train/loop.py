@@ -15,20 +15,20 @@ from torch.nn.parallel import DistributedDataParallel
 from gcvit_edu.files import LOG, write_atomically
 from gcvit_edu.hardware import peak_of, versions
 from gcvit_edu.train import distributed
-from gcvit_edu.train.batches import Parts, attribute_of, check_samples, steps_of, train_batches
-from gcvit_edu.train.checkpoint import checkpoints, make_way, newest_whole
+from gcvit_edu.train.batches import MicroBatchSampler, attribute_of, check_samples, steps_per_epoch, train_batches
+from gcvit_edu.train.checkpoint import checkpoints, latest_valid, set_aside_damaged
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.distributed import Place
-from gcvit_edu.train.epoch import close_epoch, keep_weights
+from gcvit_edu.train.epoch import end_epoch, keep_weights
 from gcvit_edu.train.identity import described, identity_of, numbered_classes, the_same_everywhere
 from gcvit_edu.train.lock import FolderLock
 from gcvit_edu.train.log import Log, cut_log, has_begun
-from gcvit_edu.train.mixup import check_pairs, mix, mixes
-from gcvit_edu.train.optim import decay_at, learning_rate, update_average
+from gcvit_edu.train.mixup import apply_mixup, check_pairs, mixing_enabled
+from gcvit_edu.train.optim import decay_at, learning_rate, update_ema
 from gcvit_edu.train.randomness import seed_process
 from gcvit_edu.train.recipe import Recipe
 from gcvit_edu.train.run import NonFiniteLoss, Run, begin, restore_run, save_run, weights_as_bytes
-from gcvit_edu.train.stopping import StopRequest, asked_to_stop, end_with_agent
+from gcvit_edu.train.stopping import StopRequest, end_with_agent, stop_requested
 from gcvit_edu.train.stopwatch import Stopwatch, operations_per_image
 
 
@@ -56,8 +56,8 @@ def train_step(
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         images = images.to(place.device, non_blocking=True, memory_format=layout)
         labels = labels.to(place.device, non_blocking=True)
-        if mixes(config):
-            images, labels = mix(images, labels, config, run.step, place.rank, number)
+        if mixing_enabled(config):
+            images, labels = apply_mixup(images, labels, config, run.step, place.rank, number)
         alone = isinstance(network, DistributedDataParallel) and number < len(parts) - 1
         with network.no_sync() if alone else nullcontext():  # gradients meet once, after the last part
             with torch.autocast(place.device.type, torch.bfloat16, enabled=config.amp):
@@ -65,7 +65,7 @@ def train_step(
             part_loss = F.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing) / len(parts)
             part_loss.backward()
         loss += part_loss.detach()
-    loss = distributed.sum_over_ranks(loss) / place.world
+    loss = distributed.sum_over_ranks(loss) / place.world_size
     norm = nn.utils.clip_grad_norm_(run.model.parameters(), config.clip_norm or float("inf"))
     if not torch.isfinite(loss + norm):  # the one place that waits for the device
         raise NonFiniteLoss(
@@ -77,8 +77,8 @@ def train_step(
         group["lr"] = rate * group["lr_scale"]
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
-    if run.average is not None:
-        update_average(run.average, run.model, decay_at(run.step, config.ema_decay))
+    if run.ema is not None:
+        update_ema(run.ema, run.model, decay_at(run.step, config.ema_decay))
     run.step += 1
     run.loss_sum += loss
     return loss, norm
@@ -107,7 +107,7 @@ def train(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = Fals
     place = distributed.start(config.device)
     lock = FolderLock(out)
     try:
-        with asked_to_stop() as stop:
+        with stop_requested() as stop:
             return _train(recipe, config, out, resume, place, lock, stop)
     except NonFiniteLoss as error:
         last = next(iter(checkpoints(out)), "missing: none was written yet")
@@ -135,10 +135,10 @@ def _prepare(out: Path, resume: bool, lock: FolderLock) -> list[str]:
     return [without_lock] if without_lock else []
 
 
-def _to_go_on_with(out: Path, say: Callable[[str], None]) -> Path | None:
+def _to_go_on_with(out: Path, info: Callable[[str], None]) -> Path | None:
     """The checkpoint that a resumed run goes on from, with nothing newer left in its way."""
-    found = newest_whole(out, say)
-    make_way(out, found)
+    found = latest_valid(out, info)
+    set_aside_damaged(out, found)
     return found
 
 
@@ -152,7 +152,7 @@ def _train(
     stop: StopRequest,
 ) -> bool:
     # -------------------------------------------------------------------------------------------------- the folder
-    notes = distributed.by_first(lambda: _prepare(out, resume, lock))
+    notes = distributed.on_rank0_then_broadcast(lambda: _prepare(out, resume, lock))
 
     # ------------------------------------------------------------------------------------------ data, model, optimiser
     training, validation = recipe.make_data(config)
@@ -163,10 +163,10 @@ def _train(
         skipped = attribute_of(pictures, "skipped")
         notes += [f"left out {len(skipped)} {which} pictures:", *skipped] if skipped else []
     notes += [numbered_classes(identity.classes)] if identity.classes else []
-    samples, per_epoch = len(training), steps_of(len(training), config.batch_size)
-    shares = Parts(samples, config.batch_size, config.accumulate, place.rank, place.world, config.seed)
-    if mixes(config):
-        check_pairs(shares.part_size)
+    samples, per_epoch = len(training), steps_per_epoch(len(training), config.batch_size)
+    shares = MicroBatchSampler(samples, config.batch_size, config.accumulate, place.rank, place.world_size, config.seed)
+    if mixing_enabled(config):
+        check_pairs(shares.micro_batch_size)
     total, warmup = config.epochs * per_epoch, round(config.warmup_epochs * per_epoch)
     seed_process(config.seed, 0)  # every process begins with the same weights
     run = begin(recipe.make_model, config, place.device)
@@ -176,11 +176,11 @@ def _train(
     watch = Stopwatch(
         config.batch_size,
         operations_per_image(model, config) if peak else None,
-        place.world * peak if peak else None,
+        place.world_size * peak if peak else None,
     )
 
     # ------------------------------------------------------------------------------------------------------- resume
-    found = distributed.by_first(lambda: _to_go_on_with(out, notes.append)) if resume else None
+    found = distributed.on_rank0_then_broadcast(lambda: _to_go_on_with(out, notes.append)) if resume else None
     if found:
         changes = restore_run(run, found, config, identity, place)
         notes += [f"going on from {found}, step {run.step} of {total}", *changes]
@@ -191,32 +191,32 @@ def _train(
     elif resume:
         notes.append(f"no checkpoint in {out}: starting at step 0")
     network = torch.compile(model) if config.compile else model
-    if place.world > 1:
+    if place.world_size > 1:
         network = DistributedDataParallel(network, [place.device] if place.device.type == "cuda" else None)
-    if place.first:
-        cut_log(out / LOG, run.step if found else -1, run.closed)
+    if place.is_main:
+        cut_log(out / LOG, run.step if found else -1, run.epochs_done)
 
     # -------------------------------------------------------------------------------------------------------- train
-    with Log(out if place.first else None, total, done=run.step, tensorboard=config.tensorboard) as log:
+    with Log(out if place.is_main else None, total, done=run.step, tensorboard=config.tensorboard) as log:
 
         def leave() -> bool:
             save_run(run, out, config, identity, place)
             said = f"stopped by {stop.name} after step {run.step} of {total}, which is saved; --resume goes on"
             if stop.signal == signal.SIGINT:
                 raise KeyboardInterrupt(said)
-            log.say(said)
+            log.info(said)
             return False
 
         for note in notes:
-            log.say(note)
-        start = {"config": asdict(config), "classes": identity.classes, "processes": place.world}
+            log.info(note)
+        start = {"config": asdict(config), "classes": identity.classes, "processes": place.world_size}
         log.write("start", run.step, {**start, "versions": versions(), "notes": notes})
         stop.can_save = True
         if run.step == 0:
             keep_weights(run, out, config, identity, place, 0)
         while True:
             epoch, first = divmod(run.step, per_epoch)
-            if epoch > run.closed and not close_epoch(run, validation, identity, out, log, config, place, stop):
+            if epoch > run.epochs_done and not end_epoch(run, validation, identity, out, log, config, place, stop):
                 return leave()
             if run.step == total:
                 break
@@ -246,7 +246,7 @@ def _train(
                 if inside and config.save_every and run.step % config.save_every == 0:
                     save_run(run, out, config, identity, place)
                 watch.skip()
-        if place.first:
-            write_atomically(out / "final.safetensors", weights_as_bytes(run.judged, config, identity.classes))
-        log.say(f"done: {out / 'final.safetensors'}, best top-1 {run.best:.2%}")
+        if place.is_main:
+            write_atomically(out / "final.safetensors", weights_as_bytes(run.evaluated, config, identity.classes))
+        log.info(f"done: {out / 'final.safetensors'}, best top-1 {run.best:.2%}")
     return True

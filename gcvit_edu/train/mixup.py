@@ -9,7 +9,7 @@ from torch import Tensor
 from gcvit_edu.train.config import TrainConfig
 
 
-def mixes(config: TrainConfig) -> bool:
+def mixing_enabled(config: TrainConfig) -> bool:
     """Whether batches are mixed at all."""
     return config.mix_prob > 0 and (config.mixup > 0 or config.cutmix > 0)
 
@@ -27,7 +27,7 @@ def check_pairs(pictures: int) -> None:
         )
 
 
-def mix(images: Tensor, labels: Tensor, config: TrainConfig, *key: int) -> tuple[Tensor, Tensor]:
+def apply_mixup(images: Tensor, labels: Tensor, config: TrainConfig, *key: int) -> tuple[Tensor, Tensor]:
     """Images (B, 3, H, W) and labels (B,) -> mixed images and their shares of the classes, (B, num_classes).
 
     Each picture is mixed with its mirror in the batch: the first with the last, and so on.

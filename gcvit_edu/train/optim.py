@@ -89,8 +89,8 @@ def learning_rate(step: int, *, total: int, warmup: int, first: float, peak: flo
     return last + (peak - last) * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 
 
-def average_of(model: nn.Module) -> nn.Module:
-    """A copy of the model for update_average to move: in eval mode, without gradients."""
+def make_ema(model: nn.Module) -> nn.Module:
+    """A copy of the model for update_ema to move: in eval mode, without gradients."""
     return copy.deepcopy(model).eval().requires_grad_(False)
 
 
@@ -105,7 +105,7 @@ def decay_at(step: int, decay: float) -> float:
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+def update_ema(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move each weight of the average towards the model's by 1 - decay; buffers are copied."""
     ours, theirs = list(average.parameters()), [value.detach() for value in model.parameters()]
     torch._foreach_lerp_(ours, theirs, 1 - decay)

@@ -14,15 +14,22 @@ from torch import Tensor
 
 from gcvit_edu.hardware import versions
 from gcvit_edu.train import distributed
-from gcvit_edu.train.batches import Parts, Samples, attribute_of, check_samples, steps_of, train_batches
+from gcvit_edu.train.batches import (
+    MicroBatchSampler,
+    Samples,
+    attribute_of,
+    check_samples,
+    steps_per_epoch,
+    train_batches,
+)
 from gcvit_edu.train.checkpoint import KEPT
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.distributed import Place
 from gcvit_edu.train.loop import refuse_used, train_step
-from gcvit_edu.train.mixup import check_pairs, mixes
+from gcvit_edu.train.mixup import check_pairs, mixing_enabled
 from gcvit_edu.train.randomness import seed_process
 from gcvit_edu.train.recipe import Recipe
-from gcvit_edu.train.run import NonFiniteLoss, Run, begin
+from gcvit_edu.train.run import NonFiniteLoss, Run, begin, checkpoint_bytes
 from gcvit_edu.train.workers import check_workers
 
 OK, WARNING, ERROR = "ok", "warning", "error"
@@ -65,14 +72,14 @@ def preflight(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = 
         ValueError: where the config cannot be completed, for want of data or weights.
     """
     config = recipe.complete(config)
-    rank, world = distributed.announced()
+    rank, world_size = distributed.env_rank_and_world_size()
     lines = [Line(OK, "versions", ", ".join(f"{name} {version}" for name, version in versions().items()))]
     device = _check(lines, "device", lambda: _device(config))
     _check(lines, "folder", lambda: _folder(out, resume))
     sets = _check(lines, "data", lambda: _data(recipe, config))
     parts = None
     if sets:
-        parts = _check(lines, "batch", lambda: _batch(len(sets[0]), config, rank, world))
+        parts = _check(lines, "batch", lambda: _batch(len(sets[0]), config, rank, world_size))
         if parts:
             _check(lines, "workers", lambda: _workers(config, parts))
         for which, samples in zip(("training", "validation"), sets, strict=True):
@@ -136,7 +143,7 @@ def _worst(lines: list[Line]) -> list[Line]:
 
 
 def _device(config: TrainConfig) -> tuple[str, str, torch.device]:
-    device = distributed.own_device(config.device)
+    device = distributed.local_device(config.device)
     if device.type == "cpu":
         if config.device == "cpu":
             return OK, "the CPU, as device=cpu asks", device
@@ -173,13 +180,6 @@ def _disk(run: Run, config: TrainConfig, out: Path) -> tuple[str, str, None]:
     if free < need:
         raise ValueError(f"{text}; make room, or choose another --out")
     return (WARNING, f"{text}, less than twice of it", None) if free < 2 * need else (OK, text, None)
-
-
-def checkpoint_bytes(run: Run) -> tuple[int, int]:
-    """Size of a checkpoint of a run after its first step, and of its weights alone, in bytes; computed."""
-    weights = sum(value.numel() * value.element_size() for value in run.model.state_dict().values())
-    trained = sum(value.numel() * value.element_size() for value in run.model.parameters() if value.requires_grad)
-    return weights * (1 if run.average is None else 2) + 2 * trained, weights
 
 
 # --------------------------------------------------------------------------------------------------------- data
@@ -223,22 +223,24 @@ def _pictures(samples: Samples, config: TrainConfig) -> tuple[str, str, None]:
     return OK, f"{count} looked at, labels {min(labels)} to {max(labels)}", None
 
 
-def _batch(samples: int, config: TrainConfig, rank: int, world: int) -> tuple[str, str, Parts]:
-    parts = Parts(samples, config.batch_size, config.accumulate, rank, world, config.seed)
-    steps = steps_of(samples, config.batch_size)
-    if mixes(config):
-        check_pairs(parts.part_size)
-    text = f"{config.batch_size} = {world} processes x {config.accumulate} parts x {parts.part_size} pictures"
+def _batch(samples: int, config: TrainConfig, rank: int, world_size: int) -> tuple[str, str, MicroBatchSampler]:
+    parts = MicroBatchSampler(samples, config.batch_size, config.accumulate, rank, world_size, config.seed)
+    steps = steps_per_epoch(samples, config.batch_size)
+    if mixing_enabled(config):
+        check_pairs(parts.micro_batch_size)
+    text = (
+        f"{config.batch_size} = {world_size} processes x {config.accumulate} parts x {parts.micro_batch_size} pictures"
+    )
     return OK, f"{text}; {steps:,} steps in an epoch, {steps * config.epochs:,} in all", parts
 
 
-def _workers(config: TrainConfig, parts: Parts) -> tuple[str, str, None]:
-    batch_bytes = parts.part_size * (4 * 3 * config.image_size**2 + 8)
+def _workers(config: TrainConfig, parts: MicroBatchSampler) -> tuple[str, str, None]:
+    batch_bytes = parts.micro_batch_size * (4 * 3 * config.image_size**2 + 8)
     enough, text = check_workers(config.workers, batch_bytes, distributed.processes_of_machine())
     return OK if enough else WARNING, text, None
 
 
-def _loader(samples: Samples, parts: Parts, config: TrainConfig) -> tuple[str, str, Any]:
+def _loader(samples: Samples, parts: MicroBatchSampler, config: TrainConfig) -> tuple[str, str, Any]:
     """The first part, and pictures per second of those that come when every worker has brought one."""
     ahead, timed = max(1, config.workers), max(STEPS, 2 * config.workers)
     batches = train_batches(samples, parts, config)
@@ -249,7 +251,7 @@ def _loader(samples: Samples, parts: Parts, config: TrainConfig) -> tuple[str, s
     seconds = time.perf_counter() - start
     if not taken:
         return WARNING, f"only {skipped} parts in an epoch: too few to time", (first, None)
-    rate = taken * parts.part_size / seconds
+    rate = taken * parts.micro_batch_size / seconds
     return OK, f"{rate:,.0f} pictures/s with workers={config.workers}, for each process", (first, rate)
 
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gcvit_edu.hardware import versions
-from gcvit_edu.train.checkpoint import fill, load, save
+from gcvit_edu.train.checkpoint import load, load_strict, save
 from gcvit_edu.train.config import TrainConfig, differences, free_changes
-from gcvit_edu.train.distributed import Place, by_first, gather
+from gcvit_edu.train.distributed import Place, gather, on_rank0_then_broadcast
 from gcvit_edu.train.identity import RunIdentity, compared
-from gcvit_edu.train.optim import average_of, make_optimizer
+from gcvit_edu.train.optim import make_ema, make_optimizer
 from gcvit_edu.train.randomness import random_state, set_random_state
 
 
@@ -25,24 +25,24 @@ from gcvit_edu.train.randomness import random_state, set_random_state
 class Run:
     """The state of a run between two steps.
 
-    Args:
+    Attributes:
         model: the network, without wrappers.
-        average: the moving average of its weights, or None.
+        ema: the moving average of its weights, or None.
         optimizer: with its moments.
         loss_sum: sum of the losses of this epoch's steps, float64, on the device.
         step: steps done.
-        closed: epochs that were validated, logged and saved.
+        epochs_done: epochs that were validated, logged and saved.
         best: best top-1 accuracy so far, below 0 for none.
         seconds: that earlier parts of a resumed run took, validation included.
         began: when this part began.
     """
 
     model: nn.Module
-    average: nn.Module | None
+    ema: nn.Module | None
     optimizer: Optimizer
     loss_sum: Tensor
     step: int = 0
-    closed: int = 0
+    epochs_done: int = 0
     best: float = -1.0
     seconds: float = 0.0
     began: float = field(default_factory=time.perf_counter)
@@ -52,9 +52,9 @@ class Run:
         return self.seconds + time.perf_counter() - self.began
 
     @property
-    def judged(self) -> nn.Module:
+    def evaluated(self) -> nn.Module:
         """The network whose accuracy counts: the average where there is one."""
-        return self.model if self.average is None else self.average
+        return self.model if self.ema is None else self.ema
 
 
 def begin(make_model: Callable[[TrainConfig], nn.Module], config: TrainConfig, device: torch.device) -> Run:
@@ -70,9 +70,9 @@ def begin(make_model: Callable[[TrainConfig], nn.Module], config: TrainConfig, d
         if not hasattr(model, "set_grad_checkpointing"):
             raise ValueError(f"grad_checkpointing=True, but {type(model).__name__} cannot do that; set it to False")
         model.set_grad_checkpointing()
-    average = average_of(model) if config.ema_decay else None
+    ema = make_ema(model) if config.ema_decay else None
     optimizer = make_optimizer(model, config, fused=device.type == "cuda")
-    return Run(model, average, optimizer, torch.zeros((), dtype=torch.float64, device=device))
+    return Run(model, ema, optimizer, torch.zeros((), dtype=torch.float64, device=device))
 
 
 def save_run(
@@ -92,22 +92,22 @@ def save_run(
         OSError: in every process, if it cannot be written.
     """
     everyone = gather(random_state())
-    by_first(lambda: save(folder, run.step, _state_of(run, config, identity, everyone), best=best))
+    on_rank0_then_broadcast(lambda: save(folder, run.step, _state_of(run, config, identity, everyone), best=best))
 
 
 def _state_of(run: Run, config: TrainConfig, identity: RunIdentity, everyone: list[dict[str, Any]]) -> dict[str, Any]:
     """What a checkpoint holds."""
     samples = identity.training.pictures
     per_epoch = samples // config.batch_size
-    average = None if run.average is None else run.average.state_dict()
+    ema = None if run.ema is None else run.ema.state_dict()
     return {
         "model": run.model.state_dict(),
-        "average": average,
-        "model_ema": average,  # timm's loader looks there, or it would take the weights of the last step
+        "average": ema,
+        "model_ema": ema,  # timm's loader looks there, or it would take the weights of the last step
         "optimizer": run.optimizer.state_dict(),
         "progress": {
             "step": run.step,
-            "closed": run.closed,
+            "closed": run.epochs_done,
             "best": run.best,
             "seconds": run.clock(),
             "loss_sum": run.loss_sum,
@@ -134,24 +134,24 @@ def restore_run(run: Run, path: Path, config: TrainConfig, identity: RunIdentity
     before, now = state["config"], dataclasses.asdict(config)
     changes, notes = compared(state.get("identity"), identity, before, config)
     if not changes:  # classes that differ in number say more than the shape of the head
-        fill(run.model, state["model"], path)
+        load_strict(run.model, state["model"], path)
     changes = differences(before, now) + changes
     if "identity" not in state:
         pictures = (state["sampler"]["samples"], identity.training.pictures)
         changes += differences(*({"training pictures": number} for number in pictures))
-    if len(state["random"]) != place.world:
+    if len(state["random"]) != place.world_size:
         changes.append(
-            f"processes was {len(state['random'])} and is {place.world}: each step would have the same pictures, but "
-            "drop path and mixing draw from a generator of each process, and a sum in other parts rounds otherwise"
+            f"processes was {len(state['random'])} and is {place.world_size}: each step would have the same pictures, "
+            "but drop path and mixing draw from a generator of each process, and a sum in other parts rounds otherwise"
         )
     if changes:
         raise ValueError(f"{path} cannot be resumed: {'; '.join(changes)}. Set it as it was, or choose another --out")
-    if run.average is not None:
-        fill(run.average, state["average"], path)
+    if run.ema is not None:
+        load_strict(run.ema, state["average"], path)
     run.optimizer.load_state_dict(state["optimizer"])
-    for name, value in state["progress"].items():
-        setattr(run, name, value)
-    run.loss_sum = run.loss_sum.to(place.device)
+    progress = state["progress"]
+    run.step, run.epochs_done, run.best = progress["step"], progress["closed"], progress["best"]
+    run.seconds, run.loss_sum = progress["seconds"], progress["loss_sum"].to(place.device)
     set_random_state(state["random"][place.rank])
     return notes + _free_notes(state, now, place)
 
@@ -189,3 +189,10 @@ def weights_as_bytes(model: nn.Module, config: TrainConfig, classes: list[str] |
 
 class NonFiniteLoss(ArithmeticError):
     """A loss or a gradient is infinite or not a number; what was saved before is good."""
+
+
+def checkpoint_bytes(run: Run) -> tuple[int, int]:
+    """Size of a checkpoint of a run after its first step, and of its weights alone, in bytes; computed."""
+    weights = sum(value.numel() * value.element_size() for value in run.model.state_dict().values())
+    trained = sum(value.numel() * value.element_size() for value in run.model.parameters() if value.requires_grad)
+    return weights * (1 if run.ema is None else 2) + 2 * trained, weights

@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 
 from gcvit_edu.console import INTERRUPTED
-from gcvit_edu.train.distributed import Place, place_in_world, sum_over_ranks
+from gcvit_edu.train.distributed import Place, rank_and_world_size, sum_over_ranks
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 Batch = TypeVar("Batch")
@@ -47,14 +47,14 @@ class StopRequest:
         """
         if self.signal is None and self.can_save:
             self.signal = signal.Signals(number)
-            if place_in_world()[0] == 0:  # print is not safe here: it may be what was interrupted
+            if rank_and_world_size()[0] == 0:  # print is not safe here: it may be what was interrupted
                 os.write(2, b"\nCtrl-C: the run stops after this step and saves; Ctrl-C again ends it at once\n")
             return
         said = "interrupted by Ctrl-C before the first step; there is nothing to save"
         if self.can_save:
             said = "ended by a second Ctrl-C; what was saved before is whole, and --resume goes on from it"
-        rank, world = place_in_world()
-        if world > 1:  # the others may be gone, and to leave them in good order would wait for them
+        rank, world_size = rank_and_world_size()
+        if world_size > 1:  # the others may be gone, and to leave them in good order would wait for them
             if rank == 0:
                 os.write(2, f"{said}\n".encode())
             os._exit(INTERRUPTED)
@@ -74,7 +74,7 @@ class StopRequest:
 
 
 @contextmanager
-def asked_to_stop() -> Iterator[StopRequest]:
+def stop_requested() -> Iterator[StopRequest]:
     """What becomes of SIGTERM and SIGINT within the block; the handlers of before return at the end.
 
     SIGINT stays ignored where it was, as in what a shell script starts in the background.

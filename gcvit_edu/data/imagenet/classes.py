@@ -63,20 +63,20 @@ def check_class_order(classes: Sequence[str], where: str, expected: int = 1000) 
         raise ValueError(f"{where} has {len(classes)} classes, not {expected}; set the number of classes")
 
 
-def open_pictures(root: Path | str, split: str, *, classes: int = 1000) -> StoredPictures:
+def open_pictures(root: Path | str, split: str, *, num_classes: int = 1000) -> StoredPictures:
     """One split of ImageNet: shards, a folder or an official archive, whichever is there, in this order.
 
     All three give the same pictures. A folder and an archive give them in the same order, too, by class and name;
     shards have an order of their own, mixed once and for all, so that neighbours are of different classes.
 
     ImageNet's pictures are read as everybody reads them: stored as they are, without the turn that the EXIF orientation
-    of a few asks for. Published accuracies count on that. Pictures of any classes (classes=0) are people's own, and
+    of a few asks for. Published accuracies count on that. Pictures of any classes (num_classes=0) are people's own, and
     turned upright; shards say themselves which of the two they hold. The rest of upright_rgb is for both.
 
     Args:
         root: with <split>/manifest.json (shards), <split>/<wnid>/*.JPEG, or ILSVRC2012_img_<split>.tar.
         split: "train" or "val".
-        classes: 1000, or fewer for a part of ImageNet such as Imagenette's 10, or 0 for pictures of any classes.
+        num_classes: 1000, or fewer for a part of ImageNet such as Imagenette's 10, or 0 for pictures of any classes.
 
     Raises:
         ValueError: if nothing is there, or its classes are not ImageNet's or not in its order.
@@ -87,10 +87,11 @@ def open_pictures(root: Path | str, split: str, *, classes: int = 1000) -> Store
     if (root / split / MANIFEST).is_file():
         found: StoredPictures = Shards(root / split)
     elif (root / split).is_dir():
-        found = FolderPictures(root / split, upright=not classes)
+        found = FolderPictures(root / split, upright=not num_classes)
     elif archive_of(root, split).is_file():
-        if classes not in (0, len(imagenet_classes())):
-            raise ValueError(f"{archive_of(root, split)} has 1000 classes, not {classes}; set the number of classes")
+        if num_classes not in (0, len(imagenet_classes())):
+            found_here = archive_of(root, split)
+            raise ValueError(f"{found_here} has 1000 classes, not {num_classes}; set the number of classes")
         found = (training_archive if split == "train" else validation_archive)(root, imagenet_classes())
     else:
         problem = split_problem(root) if root.is_dir() else "it is no folder"
@@ -98,6 +99,6 @@ def open_pictures(root: Path | str, split: str, *, classes: int = 1000) -> Store
             f"{root} has neither {split}/{MANIFEST} (shards) nor {split}/ (folders of classes) nor "
             f"{archive_of(root, split).name}; {problem or 'name the folder that has one of them'}"
         )
-    if classes:
-        check_class_order(found.classes, str(root / split), classes)
+    if num_classes:
+        check_class_order(found.classes, str(root / split), num_classes)
     return found

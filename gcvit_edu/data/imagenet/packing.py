@@ -186,7 +186,7 @@ def prepare(
     settings: Settings,
     *,
     workers: int = 1,
-    say: Callable[[str], None] = lambda line: None,
+    info: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Write the shards that are not there yet, and at the end the manifest.
 
@@ -199,7 +199,7 @@ def prepare(
         folder: for shards, indices and manifest; made where it is missing.
         settings: those of the shards that are there already, if any are.
         workers: processes that make shards.
-        say: called with a line for each shard.
+        info: called with a line for each shard.
 
     Returns:
         The manifest: settings, classes, counts, what was skipped, and size and SHA-256 of each shard.
@@ -221,11 +221,11 @@ def prepare(
     job = Job(source, order, folder, settings)
     states = [job.state(number) for number in range(job.shards())]
     missing = [number for number, state in enumerate(states) if state != "done"]
-    say(f"{len(source)} pictures, {job.shards()} shards, {job.shards() - len(missing)} of them there already")
+    info(f"{len(source)} pictures, {job.shards()} shards, {job.shards() - len(missing)} of them there already")
     if "changed" in states:
-        say(f"{states.count('changed')} of the shards are made again: some of their pictures have changed since")
+        info(f"{states.count('changed')} of the shards are made again: some of their pictures have changed since")
     for number in _made(job, missing, workers):
-        say(printable(job.shard(number)))
+        info(printable(job.shard(number)))
     return _finish(job, plan)
 
 

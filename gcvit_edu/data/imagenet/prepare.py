@@ -62,7 +62,7 @@ def _prepare(options: argparse.Namespace, folder: Path) -> int:
         )
     quality = options.quality if options.quality is not None else 90 if options.short_side else 0
     settings = Settings(options.split, options.shard_size, options.short_side, quality, options.bad_images)
-    source = open_pictures(options.source, options.split, classes=options.classes)
+    source = open_pictures(options.source, options.split, num_classes=options.classes)
     print(printable(f"{options.split}: {source.about}"))
     manifest = prepare(source, folder, settings, workers=options.workers, say=print)
     for message in manifest["skipped"]:

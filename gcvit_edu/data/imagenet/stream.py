@@ -95,7 +95,7 @@ class ShardStream(IterableDataset[tuple[Tensor, Tensor]]):
         buffer: pictures to mix within a stretch, for training; 0 for validation: in order, and nothing left out.
         accumulate: parts of a process's share of a batch; each is one batch of this stream.
         rank: this process.
-        world: all processes.
+        world_size: all processes.
         seed: of order, mixing and augmentation.
         epoch: which one.
         first: the step of the epoch to begin with; more than 0 after a resume.
@@ -113,25 +113,25 @@ class ShardStream(IterableDataset[tuple[Tensor, Tensor]]):
         buffer: int = 0,
         accumulate: int = 1,
         rank: int = 0,
-        world: int = 1,
+        world_size: int = 1,
         seed: int = 0,
         epoch: int = 0,
         first: int = 0,
     ) -> None:
-        if batch_size % (world * accumulate):
+        if batch_size % (world_size * accumulate):
             raise ValueError(
-                f"batch_size={batch_size} cannot be cut into {world} processes times accumulate={accumulate}; "
-                f"use a multiple of {world * accumulate}"
+                f"batch_size={batch_size} cannot be cut into {world_size} processes times accumulate={accumulate}; "
+                f"use a multiple of {world_size * accumulate}"
             )
         self.shards, self.transform, self.buffer = shards, transform, buffer
-        self.rank, self.world, self.seed, self.epoch = rank, world, seed, epoch
-        self.size, self.done = batch_size // (world * accumulate), first * accumulate
+        self.rank, self.world_size, self.seed, self.epoch = rank, world_size, seed, epoch
+        self.size, self.done = batch_size // (world_size * accumulate), first * accumulate
         total = len(shards)
         if buffer:
             own = total // batch_size * accumulate * self.size
             self.start, self.stop = rank * own, (rank + 1) * own
         else:
-            self.start, self.stop = rank * total // world, (rank + 1) * total // world
+            self.start, self.stop = rank * total // world_size, (rank + 1) * total // world_size
 
     def __len__(self) -> int:
         return -(-(self.stop - self.start) // self.size) - self.done
