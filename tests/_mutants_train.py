@@ -12,7 +12,7 @@ TRAINING = (
         ("share-of-the-rate", '"lr_scale": layer_decay**depth', '"lr_scale": layer_decay'),
     ),
     (
-        "gcvit_edu/train/loop.py",
+        "gcvit_edu/train/step.py",
         "test_train_finetune.py::test_layer_decay_leaves_early_layers_near_their_weights",
         ("one-rate-for-all-layers", 'group["lr"] = rate * group["lr_scale"]', 'group["lr"] = rate'),
     ),
@@ -109,7 +109,7 @@ TRAINING = (
         ("numpy-after-mixing", "np.random.set_state(before)", "pass"),
     ),
     (
-        "gcvit_edu/train/loop.py",
+        "gcvit_edu/train/step.py",
         "test_train_step.py",
         (
             "mean-over-parts",
@@ -123,18 +123,22 @@ TRAINING = (
         ("autocast", "enabled=config.amp)", "enabled=False)"),
     ),
     (
+        "gcvit_edu/train/step.py",
+        "test_train_run.py::test_two_processes_train_as_one",
+        ("loss-of-one-process", "distributed.sum_over_ranks(loss) / place.world_size", "loss"),
+    ),
+    (
         "gcvit_edu/train/loop.py",
         "test_train_run.py::test_two_processes_train_as_one",
-        ("gradients-of-one-process", "if place.world_size > 1:", "if place.world > 2:"),
-        ("loss-of-one-process", "distributed.sum_over_ranks(loss) / place.world_size", "loss"),
+        ("gradients-of-one-process", "if plan.place.world_size > 1:", "if plan.place.world_size > 2:"),
     ),
     (
         "gcvit_edu/train/loop.py",
         "test_train_resume.py::test_sigterm_saves_and_leaves_with_its_own_code",
         (
             "save-at-sigterm",
-            "            save_run(run, out, config, identity, place)\n            said",
-            "            said",
+            "    save_run(run, plan.out, plan.config, plan.identity, plan.place)\n    said",
+            "    said",
         ),
     ),
     (

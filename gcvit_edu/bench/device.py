@@ -20,9 +20,9 @@ from gcvit_edu.train import distributed
 from gcvit_edu.train.arguments import add_settings, parse
 from gcvit_edu.train.config import TrainConfig, changed, replaced
 from gcvit_edu.train.distributed import Place
-from gcvit_edu.train.loop import train_step
 from gcvit_edu.train.recipe import load_recipe, make_model
 from gcvit_edu.train.run import Run, begin
+from gcvit_edu.train.step import train_step
 from gcvit_edu.train.stopwatch import operations_per_image
 
 EXAMPLE = "One GPU in three minutes: imagenet --models tiny --modes train eval --compile --json speed.jsonl"

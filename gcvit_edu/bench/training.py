@@ -13,9 +13,9 @@ from gcvit_edu.bench.device import random_parts
 from gcvit_edu.train import distributed
 from gcvit_edu.train.arguments import add_settings, parse
 from gcvit_edu.train.config import TrainConfig, changed
-from gcvit_edu.train.loop import train_step
 from gcvit_edu.train.recipe import make_model
 from gcvit_edu.train.run import begin
+from gcvit_edu.train.step import train_step
 
 
 @dataclass(frozen=True)

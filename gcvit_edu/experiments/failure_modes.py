@@ -19,12 +19,12 @@ from gcvit_edu.experiments.results import Results
 from gcvit_edu.files import data_folder, read_lines
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.distributed import Place
-from gcvit_edu.train.loop import train_step
 from gcvit_edu.train.metrics import evaluate
 from gcvit_edu.train.optim import learning_rate
 from gcvit_edu.train.randomness import seed_process
 from gcvit_edu.train.recipe import make_model
 from gcvit_edu.train.run import NonFiniteLoss, begin
+from gcvit_edu.train.step import train_step
 
 HEALTHY = TrainConfig(num_classes=13, image_size=32, batch_size=32, lr=1e-3, device="cpu", channels_last=False)
 WARMUP = 1  # epoch

@@ -5,7 +5,7 @@ from gcvit_edu.train.batches import Samples
 from gcvit_edu.train.checkpoint import latest_valid, load
 from gcvit_edu.train.config import TrainConfig, changed
 from gcvit_edu.train.distributed import Place
-from gcvit_edu.train.loop import train, train_step
+from gcvit_edu.train.loop import train
 from gcvit_edu.train.metrics import Scores, evaluate
 from gcvit_edu.train.mixup import apply_mixup
 from gcvit_edu.train.optim import (
@@ -19,6 +19,7 @@ from gcvit_edu.train.optim import (
 )
 from gcvit_edu.train.recipe import Recipe, load_recipe, recipe_names
 from gcvit_edu.train.run import NonFiniteLoss, Run
+from gcvit_edu.train.step import train_step
 
 __all__ = [
     "NonFiniteLoss",

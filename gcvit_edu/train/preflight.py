@@ -25,11 +25,12 @@ from gcvit_edu.train.batches import (
 from gcvit_edu.train.checkpoint import KEPT
 from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.train.distributed import Place
-from gcvit_edu.train.loop import refuse_used, train_step
+from gcvit_edu.train.loop import refuse_used
 from gcvit_edu.train.mixup import check_pairs, mixing_enabled
 from gcvit_edu.train.randomness import seed_process
 from gcvit_edu.train.recipe import Recipe
 from gcvit_edu.train.run import NonFiniteLoss, Run, begin, checkpoint_bytes
+from gcvit_edu.train.step import train_step
 from gcvit_edu.train.workers import check_workers
 
 OK, WARNING, ERROR = "ok", "warning", "error"
