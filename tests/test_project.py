@@ -102,6 +102,7 @@ TOP_LEVEL = {
     ".ci",
     ".github",
     ".gitignore",
+    "CHANGELOG.md",
     "CITATION.cff",
     "LICENSE",
     "LICENSE-text",
