@@ -18,7 +18,8 @@ from chapters import Chapter, read_chapter
 
 PAGE = (BOOK / "api.md").read_text(encoding="utf-8")
 # What other modules of the package use, and readers do not.
-INTERNAL = {"console", "explore", "inputs", "timm_contract", "timm_registry", "timm_tracing"}  # explore is the command
+# Recipes are commands: `python -m gcvit_edu.train --list` says what each is.
+INTERNAL = {"console", "inputs", "moved", "recipes", "timm_contract", "timm_registry", "timm_tracing"}
 # What a chapter imports to show how the package works inside; the chapter explains it.
 SHOWN = {"check_image", "TimmContract", "random_state", "begin", "validation_batches", "main"}
 WINDOWS = """def window_partition(x, window):
@@ -42,12 +43,12 @@ def modules_of_the_package() -> set[str]:
 
 def missing_modules(page: str, package: set[str]) -> set[str]:
     """Modules whose public names the page would lack."""
-    return package - INTERNAL - set(modules_on(page))
+    return package - INTERNAL - {name.split(".")[1] for name in dotted_modules_on(page)}
 
 
 def public_of(module: ModuleType) -> Iterator[str]:
     """The names of a module's `__all__`, and of the modules among them, as "module.name"; the package's own first."""
-    for name in module.__all__:
+    for name in getattr(module, "__all__", ()):  # rooms of commands have none
         value = getattr(module, name)
         if inspect.ismodule(value):
             yield from (f"{value.__name__}.{inner}" for inner in public_names(value))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from _support import error_of
 
-from gcvit_edu import bench
+from gcvit_edu.bench import inference as bench
 from gcvit_edu.bench.inference import Measurement, Setting, build, format_table, main, make_step, measure
 from gcvit_edu.hardware import describe_machine
 from gcvit_edu.layers import DropPath

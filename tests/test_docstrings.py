@@ -51,6 +51,7 @@ def test_docstrings_keep_the_rule(path: Path) -> None:
 
 
 def test_a_broken_rule_is_seen() -> None:
-    source = '"""Of a file."""\n@dataclass\nclass A:\n    """A.\n\n    Args:\n        b: c.\n    """\ndef f(a, b, c):\n    """F."""'
+    fields = '@dataclass\nclass A:\n    """A.\n\n    Args:\n        b: c.\n    """'
+    source = f'"""Of a file."""\n{fields}\ndef f(a, b, c):\n    """F."""'
     assert len(problems(source)) == 3
     assert problems('def f(self, a, b):\n    """What, then."""') == ["f begins with 'What,'"]

@@ -1,4 +1,4 @@
-"""The explorer's command line, and its name, which is a function's and a module's."""
+"""The explorer's command line, and its function, which the package names."""
 
 import re
 import subprocess
@@ -16,12 +16,10 @@ from gcvit_edu.model import GCViT
 
 IMPORTS = [
     "import gcvit_edu",
-    "import gcvit_edu.explore",
     "from gcvit_edu import explore",
     "import gcvit_edu.explorer",
-    "import gcvit_edu; gcvit_edu.explore; import gcvit_edu.explore",
-    "import importlib; importlib.import_module('gcvit_edu.explore')",
-    "from gcvit_edu.explorer import explore; import gcvit_edu.explore as again; assert again is explore",
+    "import gcvit_edu; gcvit_edu.explore; import gcvit_edu.explorer",
+    "from gcvit_edu.explorer import explore; import gcvit_edu; assert gcvit_edu.explore is explore",
 ]
 
 
@@ -59,7 +57,7 @@ def picture(tmp_path: Path) -> Path:
 
 def test_the_command_writes_a_page(picture: Path, weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
-    command = [sys.executable, "-W", "error", "-m", "gcvit_edu.explore", picture, "--out", out, "--weights", weights]
+    command = [sys.executable, "-W", "error", "-m", "gcvit_edu.explorer", picture, "--out", out, "--weights", weights]
     done = subprocess.run([*command, "--num-classes", "5"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(rf"{re.escape(str(out))} has \d+ kB\.\n", done.stdout)

@@ -191,7 +191,7 @@ def test_a_killed_run_goes_on(function: str, call: int, tree: Path, shards: Path
 def test_a_run_that_is_done_does_nothing_and_a_lost_shard_is_made_again(tree: Path, shards: Path) -> None:
     folder, lines = shards / "train", []
     before = files_of(folder)
-    prepare(training(tree), folder, TRAIN, say=lines.append)
+    prepare(training(tree), folder, TRAIN, info=lines.append)
     assert lines == ["20 pictures, 3 shards, 3 of them there already"]
     (folder / "train-000001.tar").unlink()
     prepare(training(tree), folder, TRAIN)

@@ -69,7 +69,7 @@ def test_opening_finds_missing_and_short_shards(shards: Path, tree: Path) -> Non
     shard = shards / "train" / "train-000001.tar"
     cut(shard)
     with pytest.raises(
-        ValueError, match=r"train-000001\.tar has \d+ bytes, not \d+; run python -m gcvit_edu\.data\.pr"
+        ValueError, match=r"train-000001\.tar has \d+ bytes, not \d+; run python -m gcvit_edu\.data\.imagenet\.pr"
     ):
         Shards(shards / "train")
     prepare(FolderPictures(tree / "train"), shards / "train", TRAIN)  # makes it again
@@ -102,7 +102,7 @@ def test_a_damaged_index_is_named_and_made_again(content: str, shards: Path, tre
     folder = shards / "train"
     record, expected = folder / "train-000001.json", (folder / "train-000001.json").read_bytes()
     record.write_bytes(content.encode(errors="surrogateescape"))
-    words = r"train-000001\.json is no index of train-000001\.tar \(.*\); run python -m gcvit_edu\.data\.prepare with"
+    words = r"train-000001\.json is no index of train-000001\.tar \(.*\); run python -m .*\.prepare with"
     with pytest.raises(ValueError, match=words):
         Shards(folder)
     (problem,) = verify(folder)

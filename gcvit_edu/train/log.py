@@ -95,7 +95,7 @@ class Log:
             self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             self.bar.update(step - self.bar.n)
 
-    def say(self, text: str) -> None:
+    def info(self, text: str) -> None:
         """A plain line."""
         if self.file is None:
             return

@@ -21,7 +21,7 @@ from gcvit_edu.viz.points import points
 from gcvit_edu.viz.results import confusion, seeds
 from gcvit_edu.viz.sizes import cells_on_photo, padding_on_photo
 from gcvit_edu.viz.style import GLOBAL, GREY, LOCAL, PINK
-from gcvit_edu.viz.table import table
+from gcvit_edu.viz.table import Table, table
 from gcvit_edu.viz.training import learning_curves
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "GREY",
     "LOCAL",
     "PINK",
+    "Table",
     "attention_on_photo",
     "bar_panels",
     "bars",

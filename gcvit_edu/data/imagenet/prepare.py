@@ -64,7 +64,7 @@ def _prepare(options: argparse.Namespace, folder: Path) -> int:
     settings = Settings(options.split, options.shard_size, options.short_side, quality, options.bad_images)
     source = open_pictures(options.source, options.split, num_classes=options.classes)
     print(printable(f"{options.split}: {source.about}"))
-    manifest = prepare(source, folder, settings, workers=options.workers, say=print)
+    manifest = prepare(source, folder, settings, workers=options.workers, info=print)
     for message in manifest["skipped"]:
         print(f"left out: {printable(message)}")
     if empty := [name for name, count in zip(source.classes, manifest["count_per_class"], strict=True) if not count]:
