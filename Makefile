@@ -39,7 +39,7 @@ lab: $(STAMP) ## open the chapters in JupyterLab (its options: LAB="--no-browser
 test: $(STAMP) ## style, unit tests, then every chapter run again and compared with its stored outputs
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m pytest tests --ignore-glob='tests/test_browser*.py'
+	$(PY) -m pytest tests --ignore-glob='tests/test_browser*.py' -n 2 --dist worksteal
 	$(PY) -m pytest $(NBVAL) -p tests.nbval_strict book/*.ipynb
 
 mutants: $(STAMP) ## change one thing at a time in copies of the project; a test or a proof card must turn red

@@ -4,6 +4,8 @@ nbval passes a cell that was never run without comparing anything, and it does n
 Cells tagged `explorer` hold bytes that may differ by their last digit between machines, so they are also tagged
 `nbval-ignore-output`, for everyone's plain nbval. Here they are compared, but for what the sanitizer leaves out.
 It kills the kernels, so that chapters cannot delete their temporary files: this plugin deletes them.
+It runs a notebook in the notebook's folder. Here each runs in an empty one, as in Colab: a chapter needs the package
+and nothing else of the project.
 At the end it says how long each chapter took: a chapter should run in two minutes on two cores, all in fifteen.
 """
 
@@ -11,11 +13,12 @@ import base64
 import io
 from collections import Counter
 from collections.abc import Generator, Iterable
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 import numpy as np
 import pytest
 from nbformat import NotebookNode
+from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell, NbCellError
 from PIL import Image
 
@@ -28,13 +31,18 @@ TOLERANCE = 4 / 255
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """All kernels write their temporary files into one folder, which is deleted at the end."""
+    """All kernels start in empty folders, in one that holds their temporary files, too, and is deleted at the end."""
     folder = TemporaryDirectory(ignore_cleanup_errors=True)
-    variables = pytest.MonkeyPatch()
+
+    def kernel(name: str, cwd: str, **options: object) -> RunningKernel:
+        return RunningKernel(name, cwd=mkdtemp(dir=folder.name), **options)
+
+    changes = pytest.MonkeyPatch()
+    changes.setattr("nbval.plugin.RunningKernel", kernel)
     for name in TEMPORARY:
-        variables.setenv(name, folder.name)
+        changes.setenv(name, folder.name)
     config.add_cleanup(folder.cleanup)
-    config.add_cleanup(variables.undo)
+    config.add_cleanup(changes.undo)
 
 
 @pytest.hookimpl(wrapper=True)

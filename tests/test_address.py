@@ -10,7 +10,16 @@ import nbformat
 import pytest
 import yaml
 from _project import CHAPTERS, ROOT, project_files
-from address import NAMING, checked_address, checked_branch, read_address, read_branch, setup_cell, write_address
+from address import (
+    NAMING,
+    checked_address,
+    checked_branch,
+    main,
+    read_address,
+    read_branch,
+    setup_cell,
+    write_address,
+)
 from nbformat.v4 import new_code_cell, new_notebook
 
 FORK = "https://github.com/you/fork"
@@ -74,21 +83,28 @@ def test_every_place_is_rewritten_and_back(copy: Path) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
-@pytest.mark.parametrize(
-    ("arguments", "address", "branch"),
-    [
-        ((FORK,), FORK, read_branch(ROOT)),
-        ((FORK, ""), FORK, read_branch(ROOT)),
-        ((FORK, "v1.2.0"), FORK, "v1.2.0"),
-        (("", "v1.2.0"), read_address(ROOT), "v1.2.0"),
-    ],
-)
-def test_what_is_left_out_stays_and_is_said(copy: Path, arguments: tuple[str, ...], address: str, branch: str) -> None:
-    done = make_address(copy, *arguments)
+def test_the_command_says_what_stands_there_or_how_to_say_it(copy: Path) -> None:
+    done = make_address(copy, FORK, "v1.2.0")
     assert done.returncode == 0, done.stderr
-    assert (read_address(copy), read_branch(copy)) == (address, branch)
-    assert first_cells(copy) == {setup_cell(address, branch)}
-    assert f"{address} and its branch or tag {branch} " in done.stdout
+    assert f"{FORK} and its branch or tag v1.2.0 " in done.stdout
+    done = make_address(copy, FORK, "two words")
+    assert done.returncode == 1
+    assert "make address BRANCH=main" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_is_left_out_stays(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("address.ROOT", copy)
+    address, branch = read_address(ROOT), read_branch(ROOT)
+    for arguments, found in [
+        (("", "v1.2.0"), (address, "v1.2.0")),
+        ((FORK,), (FORK, "v1.2.0")),
+        ((address, branch), (address, branch)),
+        ((FORK, ""), (FORK, branch)),
+    ]:
+        main(*arguments)
+        assert (read_address(copy), read_branch(copy)) == found
+        assert first_cells(copy) == {setup_cell(*found)}
 
 
 @pytest.mark.parametrize("text", [f"{FORK}/", f" {FORK}.git"])
@@ -97,28 +113,29 @@ def test_address_is_cleaned(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "remedy"),
+    ("remedy", "wrong"),
     [
-        *(
-            ((text,), "make address URL=https://github.com/you/fork")
-            for text in ("", "you/fork", "git@github.com:you/fork")
+        (
+            "make address URL=https://github.com/you/fork",
+            [
+                *[(text,) for text in ("", "you/fork", "git@github.com:you/fork", "https://github.com/you")],
+                ("https://example.org/you/fork", "main"),
+            ],
         ),
-        (("https://github.com/you",), "make address URL=https://github.com/you/fork"),
-        (("https://example.org/you/fork", "main"), "make address URL=https://github.com/you/fork"),
-        *(
-            ((FORK, text), "make address BRANCH=main")
-            for text in ("two words", "-x", "a..b", "a//b", "a/", 'a"b', "a\nb")
+        (
+            "make address BRANCH=main",
+            [(FORK, text) for text in ("two words", "-x", "a..b", "a//b", "a/", 'a"b', "a\nb")],
         ),
     ],
 )
 def test_others_are_refused_with_the_remedy_and_nothing_is_written(
-    copy: Path, arguments: tuple[str, ...], remedy: str
+    remedy: str, wrong: list[tuple[str, ...]], copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("address.ROOT", copy)
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
-    done = make_address(copy, *arguments)
-    assert done.returncode == 1
-    assert remedy in done.stderr
-    assert done.stderr.count("\n") == 1
+    for arguments in wrong:
+        with pytest.raises(ValueError, match=remedy):
+            main(*arguments)
     assert {path: path.read_bytes() for path in before} == before
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
-import timm
 import torch
 from _support import (
     calls_of_modules,
@@ -17,15 +16,16 @@ from _support import (
     loop_query,
     reach,
 )
+from timm.models.gcvit import GlobalContextVit
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gcvit_edu.attention import GlobalWindowAttention, attend
+from gcvit_edu.config import GCViTConfig
 from gcvit_edu.layers import FusedMBConv
 from gcvit_edu.model import GCViT
 from gcvit_edu.query import GlobalQueryGenerator
 from gcvit_edu.weight_keys import convert_state_dict
-from gcvit_edu.zoo import create_model
 
 Planter = Callable[[pytest.MonkeyPatch], None]
 
@@ -82,12 +82,17 @@ def plant_thin_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gcvit_edu.attention.queries_for_windows", first_cells)
 
 
+SIZE = 64  # several windows in all stages but the last
+
+
 @pytest.fixture(scope="module")
 def models() -> tuple[GCViT, nn.Module]:
-    theirs = timm.create_model("gcvit_xxtiny").eval()
+    numbers = {"embed_dim": 32, "depths": (2, 3, 2, 2), "num_heads": (1, 2, 2, 4), "num_classes": 5}
+    windows = (4, 4, 2, 2)
+    theirs = GlobalContextVit(img_size=SIZE, window_size=tuple((w, w) for w in windows), **numbers).eval()
     enlarge_weights(theirs)
-    ours = create_model("xxtiny").eval()
-    ours.load_state_dict(convert_state_dict(theirs.state_dict()))
+    ours = GCViT(GCViTConfig(image_size=SIZE, window_sizes=windows, **numbers)).eval()
+    ours.load_state_dict(convert_state_dict(theirs.state_dict(), ours))
     return ours.double(), theirs.double()
 
 
@@ -108,7 +113,7 @@ def check_reach() -> None:
 
 def check_calls(model: nn.Module) -> None:
     """Every module with parameters is called once."""
-    assert set(calls_of_modules(model, images(1, 224, dtype=torch.float64)).values()) == {1}
+    assert set(calls_of_modules(model, images(1, SIZE, dtype=torch.float64)).values()) == {1}
 
 
 PARITY, GRADIENTS, BATCH, ORDER, QUERY = "parity", "gradients", "batch invariance", "permutation", "query loops"
@@ -117,7 +122,7 @@ REACH, CALLS = "reach", "calls"
 
 def checks(models: tuple[GCViT, nn.Module]) -> dict[str, Callable[[], None]]:
     ours, theirs = models
-    x = images(3, 224, dtype=torch.float64)
+    x = images(3, SIZE, dtype=torch.float64)
     return {
         PARITY: lambda: check_equal_outputs(ours, theirs, x),
         GRADIENTS: lambda: check_equal_gradients(ours, theirs, x, convert_state_dict),
@@ -160,4 +165,4 @@ def test_a_planted_bug_is_caught(
 def test_a_batch_of_one_hides_the_tiled_query(models: tuple[GCViT, nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
     # Which is how it lived for four years: values were compared for single images only.
     plant_tiled_query(monkeypatch)
-    check_equal_outputs(*models, images(1, 224, dtype=torch.float64))
+    check_equal_outputs(*models, images(1, SIZE, dtype=torch.float64))

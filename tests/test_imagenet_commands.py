@@ -1,4 +1,4 @@
-"""Every command that chapter 13 prints is run as it is printed, over a miniature of ImageNet."""
+"""Every command that chapter 13 prints is run as it is printed, over a miniature of ImageNet with few classes."""
 
 import os
 import re
@@ -20,12 +20,13 @@ from gcvit_edu.data.imagenet.prepare import main as prepare
 CHAPTER = read_notebook(BOOK / "13_imagenet.ipynb")
 TEXT = "\n\n".join(cell.source for cell in CHAPTER.cells if cell.cell_type == "markdown")
 EXAMPLES = PACKAGE / "train" / "examples"
+CLASSES = 40
 SMALL = ["model=nano", "image_size=32", "epochs=1", "warmup_epochs=0", "workers=0", "device=cpu"]
 SMALL += ["log_every=1"]
 TINY = ["model=nano", "image_size=32", "batch_size=4", "device=cpu"]
 # What makes a command small, by module; what it prints stays as it is.
 SMALLER: dict[str, list[str]] = {
-    "gcvit_edu.data.imagenet.prepare": [],
+    "gcvit_edu.data.imagenet.prepare": ["--classes", str(CLASSES)],
     "gcvit_edu.bench.loading": ["--size", "32", "--rounds", "1"],
     "gcvit_edu.train": with_set(SMALL),
     "gcvit_edu.bench.cost": [],
@@ -56,11 +57,12 @@ STARTED = [line for line in PRINTED if not line.startswith("python ")]
 def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """{name in a command: folder}."""
     folder = tmp_path_factory.mktemp("roots")
-    found = {"IMAGENET": make_tree(folder / "all", train=1)}
+    found = {"IMAGENET": make_tree(folder / "all", classes=CLASSES, train=5)}
     for classes in (10, 100):
         found[f"IMAGENET{classes}"] = make_tree(folder / str(classes), classes=classes, train=2)
     for split in ("train", "val"):
-        assert prepare([str(found["IMAGENET"]), "--out", str(folder / "shards"), "--split", split]) == 0
+        command = [str(found["IMAGENET"]), "--out", str(folder / "shards"), "--split", split]
+        assert prepare([*command, *SMALLER["gcvit_edu.data.imagenet.prepare"]]) == 0
     return found | {"SHARDS": folder / "shards"}
 
 
@@ -68,9 +70,9 @@ def words_of(command: str, roots: dict[str, Path]) -> list[str]:
     return [re.sub(r"(?<!\w)[A-Z]{4,}\d*(?!\w)", lambda m: str(roots.get(m[0], m[0])), w) for w in shlex.split(command)]
 
 
-def batch_for(command: str) -> list[str]:
-    """As many pictures as there are, at most; several processes share them."""
-    return ["batch_size=20" if re.search(r"imagenette|imagenet100", command) else "batch_size=200"]
+def numbers_for(command: str) -> list[str]:
+    """As many pictures in a batch as each of two processes has, and the classes that are there."""
+    return ["batch_size=20", *([f"num_classes={CLASSES}"] if "SHARDS" in command else [])]
 
 
 def test_what_is_printed_is_found() -> None:
@@ -90,7 +92,7 @@ def test_a_command_runs_as_printed(
     words = words_of(command, roots)
     words = words[words.index("-m") + 2 :]
     if module == "gcvit_edu.train" and words[0] != "emoji_nano":
-        words += with_set(batch_for(command))
+        words += with_set(numbers_for(command))
     if "--workers" in words:  # of the preparation
         words[words.index("--workers") + 1] = "2"
     if module == "gcvit_edu.data.imagenet.prepare" and "--verify" not in words:
@@ -146,20 +148,24 @@ def started(command: str, roots: dict[str, Path], folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("command", STARTED)
-def test_what_starts_processes_starts_the_run(command: str, roots: dict[str, Path], tmp_path: Path) -> None:
-    """The training command that arrives there runs; torchrun's own for real, with two processes."""
+def test_what_starts_processes_hands_the_training_its_words(
+    command: str, roots: dict[str, Path], tmp_path: Path
+) -> None:
+    """And --resume, with which a script that a queue starts again goes on."""
     words = started(command, roots, tmp_path)
     assert words[:2] == ["-m", "torch.distributed.run"]
-    own = words.index("gcvit_edu.train") - 1
+    printed = words_of(command.removesuffix(" --resume"), roots)
+    assert words[words.index("gcvit_edu.train") + 1 :] == [*printed[printed.index("imagenet_tiny") :], "--resume"]
+
+
+def test_what_starts_processes_starts_the_run(roots: dict[str, Path], tmp_path: Path) -> None:
+    """torchrun's own for real, with two processes; the others hand the training the same words."""
+    (command,) = [line for line in STARTED if line.startswith("torchrun")]
+    words = started(command, roots, tmp_path)
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    smaller = with_set([*SMALL, *batch_for(command)])
-    if not command.startswith("torchrun"):
-        launch = []
+    training = words[words.index("gcvit_edu.train") - 1 :]
     out = tmp_path / "out"
-    training = [*words[own:], "--out", str(out), *smaller]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *launch, *training], env=environment, capture_output=True, text=True, check=False
-    )
+    smaller = ["--out", str(out), *with_set([*SMALL, *numbers_for(command)])]
+    done = subprocess.run([sys.executable, *launch, *training, *smaller], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (out / "final.safetensors").is_file()

@@ -82,6 +82,8 @@ def notebooks() -> dict[str, NotebookNode]:
     made["other_size"] = good_notebook(size=(9, 6))
     made["litter"] = good_notebook()
     made["litter"].cells[0].source = "import tempfile; tempfile.mkdtemp(); tempfile.mkstemp(); print(1 + 1)"
+    made["neighbour"] = good_notebook()
+    made["neighbour"].cells[0].source = "open('good.ipynb').close(); print(1 + 1)"
     made["html"] = shown_notebook()
     made["html_rounded"] = shown_notebook(rows=("AAEC", "AAED"), answer=("0.5012", "0.5013"))
     made["html_other_title"] = shown_notebook(title=('"T"', '"U"'))
@@ -148,6 +150,7 @@ def test_good_notebook_passes(verdicts: dict[str, str], name: str) -> None:
         ("changed_text", "Cell outputs differ"),
         ("error", "NameError"),
         ("stderr", "Cell outputs differ"),
+        ("neighbour", "FileNotFoundError"),
         ("new_picture", "0 pictures are stored, 1 were drawn"),
         ("lost_picture", "1 pictures are stored, 0 were drawn"),
         ("other_picture", "picture 1 changed"),

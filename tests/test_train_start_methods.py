@@ -31,8 +31,7 @@ import multiprocessing, sys
 import torch
 
 from gcvit_edu.train import Place, changed, load_recipe
-from gcvit_edu.train.batches import Parts
-from gcvit_edu.train.batches import train_batches, validation_batches
+from gcvit_edu.train.batches import MicroBatchSampler, train_batches, validation_batches
 
 
 def first_batches(workers):
@@ -41,14 +40,14 @@ def first_batches(workers):
     training, held_out = recipe.make_data(config)
     place = Place(0, 1, torch.device("cpu"))
     return [
-        *next(train_batches(training, Parts(len(training), 4, 1, 0, 1, 0), config)),
+        *next(train_batches(training, MicroBatchSampler(len(training), 4, 1, 0, 1, 0), config)),
         *next(validation_batches(held_out, config, place)),
     ]
 
 
 if __name__ == "__main__":
-    multiprocessing.set_start_method(sys.argv[1])
-    same = [torch.equal(*pair) for pair in zip(first_batches(0), first_batches(2), strict=True)]
+    multiprocessing.set_start_method("spawn")
+    same = [torch.equal(*pair) for pair in zip(first_batches(0), first_batches(1), strict=True)]
     sys.exit(same != [True] * 4)
 """
 
@@ -85,7 +84,7 @@ def test_the_command_trains_with_a_data_set_of_the_recipes_file(
     )
     out = tmp_path / "out"
     done = subprocess.run(
-        [sys.executable, "-m", "gcvit_edu.train", *command(out, [*SHORT, "workers=2"], recipe=own)],
+        [sys.executable, "-m", "gcvit_edu.train", *command(out, [*SHORT, "workers=1"], recipe=own)],
         env=environment(tmp_path),
         cwd=tmp_path,
         capture_output=True,
@@ -97,10 +96,9 @@ def test_the_command_trains_with_a_data_set_of_the_recipes_file(
     assert (out / "final.safetensors").read_bytes() == weights
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_scenes_are_drawn_in_other_processes(method: str, tmp_path: Path) -> None:
-    """Training and validation sets of the shipped recipe give the same with two workers as with none."""
+def test_scenes_are_drawn_in_another_process(tmp_path: Path) -> None:
+    """Training and validation sets of the shipped recipe give the same with a worker, started anew, as with none."""
     script = tmp_path / "script.py"
     script.write_text(SCENES)
-    run = [sys.executable, str(script), method]
+    run = [sys.executable, str(script)]
     assert subprocess.run(run, env=environment(tmp_path), check=False, timeout=PATIENCE).returncode == 0
