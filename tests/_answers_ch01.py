@@ -21,9 +21,9 @@ RIGHT: list[tuple[Callable[[Any], Verdict], Any]] = [
 WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch01.map_sizes, lambda h, w: map_sizes(w, h), "swapped"),
     (ch01.map_sizes, lambda h, w: [(h // s, w // s) for s in (4, 8, 16, 32)], "you round down"),
-    (ch01.map_sizes, lambda h, w: map_sizes(h, w, (2, 4, 8, 16)), "the stem halves the image twice"),
+    (ch01.map_sizes, lambda h, w: map_sizes(h, w, (2, 4, 8, 16)), "The stem halves the image twice"),
     (ch01.map_sizes, lambda h, w: [(round(h / s), round(w / s)) for s in (4, 8, 16, 32)], "below one half"),
-    (ch01.map_sizes, lambda h, w: 3, "Expected four pairs"),
+    (ch01.map_sizes, lambda h, w: 3, "Return four pairs of numbers"),
     (ch01.windows_per_map, {1: 256, 2: 64, 3: 16, 4: 4}, "14 tokens wide, not 7"),
     (ch01.blocks_that_see_everything, 10, "no block there sees"),
     (ch01.windows_per_map, {1: 64, 2: 16, 3: 1, 4: 1}, "counts at 224"),

@@ -129,7 +129,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch05.relative_index, lambda w: relative_position_index(w).float(), "with integers"),
     (ch05.relative_index, relative_position_index, "used meshgrid"),
     (ch05.relative_index, one_by_one, "used a loop"),
-    (ch05.relative_index, lambda w: relative_position_index(w).T, "sign is turned"),
+    (ch05.relative_index, lambda w: relative_position_index(w).T, "sign is wrong"),
     (ch05.relative_index, lambda w: by_hand(w, lambda y, x: (x + w - 1) * (2 * w - 1) + y + w - 1), "swapped"),
     (
         ch05.relative_index,
@@ -167,7 +167,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch05.attention, lambda q, k, v, b: attend_explicit(k, q, v, b)[0], "roles of q and k"),
     (ch05.attention, lambda q, k, v, b: attend_explicit(q, k, v, b), "Expected a tensor, got tuple"),
     (ch05.masked_attention, lambda q, k, v, b, r: attend_explicit(q, k, v, b)[0], "without a mask"),
-    (ch05.masked_attention, lambda q, k, v, b, r: attend_explicit(q, k, v, b, ~r)[0], "turned round"),
+    (ch05.masked_attention, lambda q, k, v, b, r: attend_explicit(q, k, v, b, ~r)[0], "wrong way round"),
     (ch05.masked_attention, keys_and_queries, "Mask the keys only"),
     (ch05.masked_attention, zero_after, "no longer sums to one"),
     (ch05.masked_attention, mask_in(0.0, "keys"), "a logit like any other"),
@@ -187,7 +187,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch05.blocks_to_cross, lambda s, w: 4, "gives 4"),
     (ch05.entropy_without_scale, entropy(32**-0.5, LOG_2), "with the division"),
     (ch05.entropy_without_scale, entropy(1.0, 1.0), "in nats"),
-    (ch05.entropy_without_scale, -entropy(1.0, LOG_2), "sign is turned"),
+    (ch05.entropy_without_scale, -entropy(1.0, LOG_2), "sign is wrong"),
     (ch05.entropy_without_scale, None, "Measure it"),
     (ch05.entropy_without_scale, torch.tensor(1.0), ".item()"),
 ]

@@ -102,7 +102,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch06.spread, lambda q, n: q.repeat(n, 1, 1, 1), "You tiled"),
     (ch06.spread, lambda q, n: q.repeat_interleave(n, 1), "repeated the heads"),
     (ch06.spread, lambda q, n: torch.cat([q[:1]] * n * len(q)), "the first image's"),
-    (ch06.spread, lambda q, n: torch.stack([q] * n, 1), "two axes still"),
+    (ch06.spread, lambda q, n: torch.stack([q] * n, 1), "still two axes"),
     (ch06.catches_mixing, lambda attention: True, "accepts everything"),
     (ch06.catches_mixing, together_and_alone(1, 1e-5), "accepts everything"),
     (ch06.catches_mixing, lambda attention: False, "refuses the right version"),
@@ -121,7 +121,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (ch06.zero_wins, 0.0625, "corner's probability"),
     (ch06.zero_wins, 0.00195, "but six"),
     (ch06.zero_wins, 0.0044, "share of all cells"),
-    (ch06.zero_wins, 0.5, "is not it"),
+    (ch06.zero_wins, 0.5, "is not right"),
     (ch06.zero_wins, None, "Measure it"),
     (ch06.zero_wins, torch.tensor(0.0156), ".item()"),
 ]

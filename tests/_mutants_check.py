@@ -8,6 +8,8 @@ CHECKERS = (
         ("length-of-a-verdict", "len(lines) > LINES or", "len(lines) > 9 * LINES and"),
         ("cases-after-the-first", "        if not verdict:\n", "        if not verdict and not tried:\n"),
         ("precision-of-numbers", "rel_tol=relative", "rel_tol=1e-9"),
+        ("precision-of-what-is-measured", "abs(answer - expected) < difference", "abs(answer - expected) < 1e-9"),
+        ("booleans-that-are-wanted", "if isinstance(wanted, bool):", "if False:"),
     ),
     (
         "gcvit_edu/check/verdict.py",
@@ -50,5 +52,10 @@ CHECKERS = (
         "gcvit_edu/check/ch09.py",
         "test_check.py::test_weights_of_another_size_are_named_and_the_network_is_not_printed",
         ("tables-of-another-size", '"size mismatch": "The', '"other size": "The'),
+    ),
+    (
+        "gcvit_edu/check/ch09.py",
+        "test_check.py::test_a_mask_of_whole_numbers_is_not_boolean",
+        ("masks-of-whole-numbers", "if real.dtype != torch.bool:", "if real.is_floating_point():"),
     ),
 )

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from _mini_book import build, chapter, text_of
 from _project import BOOK, CHAPTERS, PACKAGE, ROOT, code_cells, read_notebook
-from api_page import addresses, builders_of, escape, public_names, resolve, source_line, to_fields
+from api_page import addresses, builders_of, escape, public_names, resolve, source_line, to_restructured
 from chapters import Chapter, read_chapter
 
 PAGE = (BOOK / "api.md").read_text(encoding="utf-8")
@@ -47,13 +47,9 @@ def missing_modules(page: str, package: set[str]) -> set[str]:
 
 
 def public_of(module: ModuleType) -> Iterator[str]:
-    """The names of a module's `__all__`, and of the modules among them, as "module.name"; the package's own first."""
-    for name in getattr(module, "__all__", ()):  # rooms of commands have none
-        value = getattr(module, name)
-        if inspect.ismodule(value):
-            yield from (f"{value.__name__}.{inner}" for inner in public_names(value))
-        else:
-            yield f"{PACKAGE.name if name in import_module(PACKAGE.name).__all__ else module.__name__}.{name}"
+    """A module's public names as "module.name"; the package's own first."""
+    for name in public_names(module):
+        yield f"{PACKAGE.name if name in import_module(PACKAGE.name).__all__ else module.__name__}.{name}"
 
 
 def test_every_module_is_on_the_page_once() -> None:
@@ -63,9 +59,11 @@ def test_every_module_is_on_the_page_once() -> None:
 
 
 def test_every_public_name_is_on_the_page() -> None:
-    listed = [address for module in modules_on(PAGE) for address in addresses(f"gcvit_edu.{module}")]
+    listed = [address for module in dotted_modules_on(PAGE) for address in addresses(module)]
     assert len(set(listed)) == len(listed)
-    for name in ("gcvit_edu", *(f"gcvit_edu.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py"))):
+    packages = [path.parent.name for path in PACKAGE.glob("*/__init__.py")]
+    checkers = [f"check.{path.stem}" for path in PACKAGE.glob("check/ch[0-9][0-9].py")]
+    for name in ("gcvit_edu", *(f"gcvit_edu.{name}" for name in packages + checkers)):
         for public in public_of(import_module(name)):
             assert {public, f"gcvit_edu.{public.rpartition('.')[2]}"} & set(listed), public
     assert {
@@ -126,35 +124,17 @@ def test_what_a_module_imports_is_not_public_there() -> None:
 # -------------------------------------------------------------------------------------------------- docstrings
 
 
-def test_a_docstring_becomes_fields() -> None:
-    lines = ["(B*N, T) -> T.", "", "    run(*x)", "    more", "", "Args:", "    dim: C.", "    x: a", "        b_."]
-    lines += ["", "Returns:", "    Two: one", "    and two.", "", "Raises:", "    ValueError: if so.", "", "After."]
-    assert to_fields(lines) == [
-        r"\(B\*N, T) -\> T.",
-        "",
-        ".. code-block:: python",
-        "",
-        "    run(*x)",
-        "    more",
-        "",
-        "",
-        r":param dim: \C.",
-        r":param x: \a",
-        r"    \b\_.",
-        "",
-        ":returns:",
-        r"    \Two: one",
-        r"    \and two.",
-        "",
-        "",
-        r":raises ValueError: \if so.",
-        "",
-        r"\After.",
-    ]
+def test_a_docstring_is_plain_text_with_sections_and_code() -> None:
+    docstring = "(B*N, T) -> T.\n\n    run(*x)\n    more\n\nArgs:\n    dim: C.\n    b_:\n        - 1 or a.\n\n"
+    docstring += "Returns:\n    Two: one\n    and two.\n\nAfter."
+    assert to_restructured(docstring) == (
+        "(B\\*N, \\T) -\\> \\T.\n\n.. code-block:: python\n\n    run(*x)\n    more\n\n"
+        "Args:\n    dim: \\C.\n    b\\_:\n        \\- 1 or \\a.\n\nReturns:\n    : Two: one\n    and two.\n\nAfter."
+    )
 
 
 def test_code_in_backticks_stays_code() -> None:
-    assert escape("see `a*b` and c*d::") == r"\see ``a*b`` and c\*d\::"
+    assert escape("see `a*b` and c*d::") == r"see ``a*b`` and c\*d\::"
 
 
 # --------------------------------------------------------------------------------------------- links, and back
@@ -217,7 +197,7 @@ def first_line(value: Any) -> str:
 def missing_lines(html: str) -> list[str]:
     """Public names whose entry does not show the first line of the docstring word for word."""
     missing = []
-    for address in [address for module in modules_on(PAGE) for address in addresses(f"gcvit_edu.{module}")]:
+    for address in [address for module in dotted_modules_on(PAGE) for address in addresses(module)]:
         value = resolve(address)
         documented = inspect.isclass(value) or inspect.isfunction(value)
         if (first_line(value) if documented else repr(value)) not in text_of(entry(html, address)):

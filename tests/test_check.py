@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from _answers_ch03 import interval
+from _answers_ch07 import rates
+from _answers_ch09 import centred
 from _checkers import RIGHT, WRONG, Checker, checkers
 from torch import Tensor, nn
 
 from gcvit_edu import create_model
 from gcvit_edu.attention import WindowAttention, attend_explicit
-from gcvit_edu.check import Verdict, ch03, ch04, ch05, ch06, ch09, ch10, ch12, proof_card
+from gcvit_edu.check import Verdict, ch01, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch12, ch13, ch14, proof_card
 from gcvit_edu.check.verdict import all_right, compare
 
 
@@ -43,7 +45,7 @@ def test_every_checker_is_tried_with_three_mistakes() -> None:
     [
         (lambda *_: None, "returned None"),
         (lambda *_: 1 / 0, "raised ZeroDivisionError"),
-        (lambda *_: torch.zeros(2), "Expected the shape"),
+        (lambda *_: torch.zeros(2), "Expected a tensor of shape (3, 2, 4, 5), got one of shape (2,)"),
         (lambda q, k, v, b: torch.full_like(q, float("nan")), "not a number"),
         (lambda q, k, v, b: torch.zeros_like(q), "the values are not"),
         (torch.zeros(3), "Give the function itself"),
@@ -57,6 +59,41 @@ def test_several_numbers_in_the_place_of_one_are_told_apart() -> None:
     for checker in (ch04.block_cost, ch05.attention_pairs, ch05.blocks_to_cross, ch06.halvings):
         message = checker(lambda *_: torch.tensor([1, 2])).message
         assert message == "Return one number; yours is Tensor of shape (2,)."
+
+
+def test_the_kind_of_answer_that_is_wanted_is_named() -> None:
+    for checker, wanted in (
+        (ch01.map_sizes, "four pairs of numbers"),
+        (ch03.pixel_interval, "two numbers"),
+        (ch09.whole_windows, "True or False"),
+        (ch13.steps_of_a_run, "three numbers"),
+    ):
+        assert checker(lambda *_: "a word").message == f"Return {wanted}; yours is str."
+
+
+def test_the_case_that_fails_is_the_one_that_is_named() -> None:
+    def only_four_stages(depths: list[int], last: float) -> list[list[float]]:
+        return rates(depths, last) if len(depths) == 4 else [[0.0] * depth for depth in depths]
+
+    assert "For depths [2, 2] and 0.3, block 1 " in ch07.drop_path_rates(only_four_stages).message
+    assert "%" not in ch08.products_take_over(32_000).message  # a share that nobody counted
+
+
+def test_a_mask_of_whole_numbers_is_not_boolean() -> None:
+    def with_whole_numbers(x: Tensor, window: int) -> tuple[Tensor, Tensor]:
+        padded, mask = centred(x, window)
+        return padded, mask.long()
+
+    assert "must be boolean" in ch09.centred_padding(with_whole_numbers).message
+    assert ch09.centred_padding(lambda *case: list(centred(*case)))
+
+
+def test_a_variance_by_the_mean_of_squares_is_right() -> None:
+    def norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        mean, squares = x.mean(-1, keepdim=True), x.square().mean(-1, keepdim=True)
+        return (x - mean) / (squares - mean**2 + 1e-5).sqrt() * weight + bias
+
+    assert ch03.layer_norm(norm)
 
 
 def test_a_boolean_of_numpy_is_a_boolean() -> None:
@@ -91,8 +128,9 @@ def test_all_cases_must_be_right_and_none_is_tried_after_a_wrong_one() -> None:
 
     assert all_right(trying(True, True)).message == "words"
     assert all_right(trying(False, True)).message == "words"
-    assert all_right(trying(True, False, True)).message.startswith("Right in 1 of")
+    assert all_right(trying(True, False, True)).message == "Right in the first case, but not in the next: words"
     assert tried == [True, True, False, True, False]
+    assert "in the first 2 cases" in all_right(trying(True, True, False)).message
 
 
 def test_an_answer_of_another_precision_is_right() -> None:
@@ -100,6 +138,8 @@ def test_an_answer_of_another_precision_is_right() -> None:
     assert ch05.masked_attention(lambda q, k, v, b, r: attend_explicit(*(x.double() for x in (q, k, v, b)), r)[0])
     assert ch10.half_life(lambda steps: np.float32(0.5 ** (1 / steps)))
     assert ch12.paired_interval(in_float32)
+    for factor in (4.30, 4.302653):
+        assert ch14.difference(lambda a, b, factor=factor: in_float32(b, a, factor).tolist())
     assert ch03.pixel_interval(lambda token, layers: torch.tensor(interval(token, layers)))
 
 

@@ -125,6 +125,6 @@ def test_the_case_in_which_it_fails_is_told() -> None:
     message = ch06.max_pool(for_this_size(pooled, 2, 3, 4, 5)).message
     assert "shapes (1, 2, 8, 6)" in message
     assert (
-        "Right in 1 of the cases" in ch09.resized_row(lambda row, window: by_place(row, window, 0.6, "linear")).message
+        "Right in the first case" in ch09.resized_row(lambda row, window: by_place(row, window, 0.6, "linear")).message
     )
     assert "one half" in ch06.share_of_right_queries(lambda b, n: 1 / b if n > 1 else 1.0).message

@@ -51,7 +51,11 @@ if importlib.util.find_spec("gcvit_edu") is None:
 
 
 def checked_address(text: str) -> str:
-    """The address without a trailing "/" or ".git"; anything but a GitHub repository is refused."""
+    """The address without a trailing "/" or ".git".
+
+    Raises:
+        ValueError: if it is not the address of a GitHub repository.
+    """
     address = text.strip().removesuffix("/").removesuffix(".git")
     if not ADDRESS.fullmatch(address):
         raise ValueError(
@@ -62,7 +66,11 @@ def checked_address(text: str) -> str:
 
 
 def checked_branch(text: str) -> str:
-    """The name of a branch or a tag; what cannot be one is refused."""
+    """The name of a branch or a tag, without spaces around it.
+
+    Raises:
+        ValueError: if it cannot be such a name.
+    """
     branch = text.strip()
     if not BRANCH.fullmatch(branch):
         raise ValueError(f"{text!r} is not the name of a branch or a tag; write it like this: make address BRANCH=main")
@@ -96,7 +104,13 @@ def read_branch(root: Path) -> str:
 
 
 def write_address(root: Path, address: str, branch: str) -> None:
-    """Put the address and the branch into every place that names them."""
+    """Put the address and the branch into every place that names them.
+
+    Args:
+        root: the project's folder.
+        address: the repository's address, as `checked_address` returns it.
+        branch: the branch or tag that readers get.
+    """
     before, _ = read_address(root), read_branch(root)  # refuses a _config.yml without the lines before all else
     config = root / "_config.yml"
     text = config.read_text(encoding="utf-8")
@@ -113,7 +127,7 @@ def write_address(root: Path, address: str, branch: str) -> None:
 
 
 def main(url: str = "", branch: str = "") -> None:
-    """Write what was given and keep what was left out; say what stands there now."""
+    """Write the address and the branch that were given, keep the one that was left out, and print both."""
     address = read_address(ROOT) if branch and not url else checked_address(url)
     branch = checked_branch(branch) if branch else read_branch(ROOT)
     write_address(ROOT, address, branch)

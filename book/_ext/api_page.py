@@ -1,8 +1,8 @@
 """The directive `api`: names modules of the package, and documents their public names from the docstrings.
 
-Sphinx's autodoc reads the code. The package's docstrings are plain text with sections (`Args:`, `Returns:`,
-`Raises:`), so every character of them is shown as it is written: "(B*N, T, C)" is no emphasis, and the "H'" of a
-shape no quotation. Each entry links its source, and the chapters that build it.
+Sphinx's autodoc reads the code, and napoleon the sections of docstrings (`Args:`, `Returns:`, `Raises:`). The rest of
+a docstring is plain text, so every character is shown as it is written: "(B*N, T, C)" has no emphasis, and the "H'" of
+a shape no quotation mark. Each entry links its source, and the chapters that build it.
 """
 
 import inspect
@@ -22,9 +22,10 @@ from sphinx.util.docutils import SphinxDirective
 from chapters import Chapter, chapters_of_the_book
 
 PACKAGE = "gcvit_edu"
-FIELDS = {"Args": "param", "Attributes": "param", "Raises": "raises", "Returns": "returns"}
-SECTION = re.compile(rf"({'|'.join(FIELDS)}):")
-MARKUP = re.compile(r"^\S|[\\*`|_<>\[\]]|:(?=:)")  # and "C." would begin a list, "- 1" another
+# Characters that mean something; and places where "C." would begin a list, or "- 1" another.
+MARKUP = re.compile(r"[\\*`|<>\[\]]|_(?!\w)|:(?=:)|(?<!\S)(?=[-+] |\(?(\w|\d+|[ivxlcdm]+)[.)](\s|$))", re.IGNORECASE)
+RETURNS = re.compile(r"^Returns:\n +", re.MULTILINE)
+NO_TYPE = ": "  # napoleon takes what stands before the first colon of a property or a result for its type
 LITERAL = re.compile(r"`([^`]+)`")
 
 
@@ -46,16 +47,9 @@ def public_names(module: ModuleType) -> list[str]:
 
 
 def addresses(module: str) -> list[str]:
-    """Where the public names of a module are imported from: the package itself where it has them."""
+    """The addresses that a module's public names are imported from: the package itself if it has them."""
     package, own = import_module(PACKAGE), import_module(module)
-    found: list[str] = []
-    for name in public_names(own):
-        value = getattr(own, name)
-        if inspect.ismodule(value):
-            found += addresses(value.__name__)
-        else:
-            found.append(f"{PACKAGE if name in package.__all__ else module}.{name}")
-    return found
+    return [f"{PACKAGE if name in package.__all__ else module}.{name}" for name in public_names(own)]
 
 
 def resolve(address: str) -> Any:
@@ -70,39 +64,24 @@ def resolve(address: str) -> Any:
 def escape(text: str) -> str:
     """Plain text as reStructuredText: only `code` in single backticks is more than its characters."""
     parts = LITERAL.split(text)  # text, code, text, code, ...
-    parts[::2] = [MARKUP.sub(lambda found: f"\\{found[0]}", part) for part in parts[::2]]
+    parts[::2] = [MARKUP.sub(r"\\\g<0>", part) for part in parts[::2]]
     parts[1::2] = [f"``{part}``" for part in parts[1::2]]
     return "".join(parts)
 
 
-def to_fields(lines: list[str]) -> list[str]:
-    """A plain docstring with sections -> reStructuredText with field lists; indented text is Python."""
-    out: list[str] = []
-    section, code = "", False
-    for line in lines:
-        indent = len(line) - len(line.lstrip())
-        if not line.strip():
-            out.append("")
-        elif found := SECTION.fullmatch(line):
-            section, code = found[1], False
-            out.append(f":{FIELDS[section]}:" if section == "Returns" else "")
-        elif section and indent > (0 if section == "Returns" else 4):
-            out.append(f"    {escape(line.strip())}")  # goes on with the field above
-        elif section and indent:
-            name, _, text = line.strip().partition(": ")
-            out.append(f":{FIELDS[section]} {name}: {escape(text)}")
-        elif indent:
-            out += [line] if code else [".. code-block:: python", "", line]
-            code = True
-        else:
-            section, code = "", False
-            out.append(escape(line))
-    return out
+def to_restructured(docstring: str) -> str:
+    """A plain docstring with sections as napoleon expects it; an indented paragraph is Python."""
+    paragraphs = [
+        f".. code-block:: python\n\n{paragraph}" if paragraph.startswith(" ") else escape(paragraph)
+        for paragraph in docstring.split("\n\n")
+    ]
+    return RETURNS.sub(rf"\g<0>{NO_TYPE}", "\n\n".join(paragraphs))
 
 
 def process_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Called by autodoc for each entry."""
-    lines[:] = to_fields(lines)
+    """Called by autodoc for each entry, before napoleon."""
+    docstring = to_restructured("\n".join(lines))
+    lines[:] = (NO_TYPE + docstring if what in ("attribute", "property") else docstring).split("\n")
     builders = app.env.temp_data.get("api_builders", {}).get(name.rpartition(".")[2], [])
     is_checker = name.startswith(f"{PACKAGE}.check.")  # one may be called like something in another chapter
     if what in ("class", "function") and builders and not is_checker:
@@ -111,7 +90,7 @@ def process_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any,
 
 
 def skip_member(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Called by autodoc for each member.
+    """Called by autodoc for each member: True skips it.
 
     A module's function that a class holds has an entry of its own already; what a class of another library
     brings along is that library's to explain.
@@ -136,7 +115,7 @@ def builders_of(chapters: list[Chapter]) -> dict[str, list[Chapter]]:
 
 
 def source_line(module: str, name: str) -> str | None:
-    """The file below the repository's root and the line that define a name; None for what is no code."""
+    """The file below the repository's root and the line that define a name; None for anything but code."""
     obj: Any = import_module(module)
     for part in name.split("."):
         obj = inspect.getattr_static(obj, part, None) or getattr(obj, part)
@@ -148,8 +127,10 @@ def source_line(module: str, name: str) -> str | None:
     return f"{file.as_posix()}#L{inspect.getsourcelines(obj)[1]}"
 
 
-def set_up_source_links(app: Sphinx, config: Config) -> None:
-    """Give Sphinx's linkcode the repository that _config.yml names."""
+def configure(app: Sphinx, config: Config) -> None:
+    """Tell linkcode the repository that _config.yml names, and napoleon to show attributes as arguments."""
+    config.napoleon_numpy_docstring = False  # type: ignore[attr-defined]
+    config.napoleon_custom_sections = [("Attributes", "Args")]  # type: ignore[attr-defined]
     theme = config.html_theme_options
     blob = f"{theme['repository_url']}/blob/{theme.get('repository_branch', 'main')}"
 
@@ -196,9 +177,10 @@ class Api(SphinxDirective):
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.setup_extension("sphinx.ext.autodoc")
+    app.setup_extension("sphinx.ext.napoleon")
     app.setup_extension("sphinx.ext.linkcode")
     app.add_directive("api", Api)
-    app.connect("config-inited", set_up_source_links)
-    app.connect("autodoc-process-docstring", process_docstring)
+    app.connect("config-inited", configure)
+    app.connect("autodoc-process-docstring", process_docstring, priority=400)  # napoleon's is 500
     app.connect("autodoc-skip-member", skip_member)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

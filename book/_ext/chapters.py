@@ -1,4 +1,4 @@
-"""What the extensions read from the chapters: their titles, what they define, their exercises."""
+"""The chapters as the extensions read them: their titles, definitions and exercises."""
 
 import ast
 import re
@@ -17,7 +17,14 @@ TITLE = re.compile(r"^# (?P<number>\d+)\. (?P<name>.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Chapter:
-    """One notebook of the book, under the name that Sphinx has for its page."""
+    """One notebook of the book.
+
+    Attributes:
+        docname: Sphinx's name of its page.
+        number: the number in its title.
+        name: the rest of its title.
+        notebook: its cells, as the book is built from them.
+    """
 
     docname: str
     number: int
@@ -39,7 +46,7 @@ class Chapter:
 
 
 def read_chapter(path: Path, docname: str) -> Chapter | None:
-    """The chapter in a notebook, as the book has it; None where its title carries no number."""
+    """The chapter in a notebook, as the book has it; None if its title has no number."""
     notebook = for_the_book(nbformat.read(path, as_version=4))
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and (title := TITLE.search(cell.source)):

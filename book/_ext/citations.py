@@ -2,7 +2,7 @@
 
 In a chapter a citation is a link, [(Liu et al., 2021)](https://arxiv.org/abs/2103.14030 "cite:p liu2021swin"). Its
 title names the entry of references.bib; its text and its address follow from that entry. An author may write the
-short form, {cite:p}`liu2021swin`, and let this file make the link of it. The book is built from the short form again.
+short form, {cite:p}`liu2021swin`, and let this file turn it into the link. The book is built from the short form again.
 """
 
 import re
@@ -30,7 +30,7 @@ def entries(bibliography: Path = BOOK / "references.bib") -> dict[str, Entry]:
 
 
 def authors_of(work: Entry) -> str:
-    """Who wrote a work: "Wightman", "Tan and Le" or "Liu et al."."""
+    """The authors of a work: "Wightman", "Tan and Le" or "Liu et al."."""
     names = [
         " ".join(str(Text.from_latex(part)) for part in (*one.prelast_names, *one.last_names))
         for one in work.persons["author"]
@@ -70,7 +70,7 @@ def to_links(markdown: str) -> str:
 
 
 def write_citations(chapter: Path) -> None:
-    """Make the links of a notebook anew; its code and its outputs stay as they are."""
+    """Write the links of a notebook again; its code and its outputs stay as they are."""
     notebook = nbformat.read(chapter, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":

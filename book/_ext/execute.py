@@ -78,7 +78,7 @@ def to_text(notebook: NotebookNode) -> str:
 def execute(path: Path) -> NotebookNode:
     """Run a chapter from its first cell to its last in its own folder, and return it with its outputs."""
     notebook = nbformat.read(path, as_version=4)
-    # Kernels that a user has registered are not looked at: the kernel is the Python that runs this file.
+    # Kernels that a user has registered are ignored: the kernel is the Python that runs this file.
     specs = KernelSpecManager(kernel_dirs=[])
     kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs, shutdown_wait_time=SECONDS_TO_END)
     client = NotebookClient(

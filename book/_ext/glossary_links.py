@@ -12,7 +12,7 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
-# Places where a term is no term, and phrases in which its word means something else.
+# Places where no term is linked, and phrases in which its word means something else.
 SKIPPED_AROUND = (nodes.figure, nodes.table, nodes.footnote, nodes.block_quote)
 SKIPPED_WITHIN = (nodes.literal, nodes.reference, nodes.math, nodes.raw, addnodes.pending_xref)
 ORDINARY = (
@@ -55,7 +55,7 @@ def forms(term: str) -> list[str]:
 
 
 class Matcher:
-    """Finds terms in text, the longest first: "global query" is no use of "query"."""
+    """Finds terms in text, the longest first: "global query" does not use "query"."""
 
     def __init__(self, terms: Iterable[str], ordinary: Iterable[str] = ORDINARY) -> None:
         self.term_of: dict[str, str | None] = {phrase.lower(): None for phrase in ordinary}
@@ -67,7 +67,7 @@ class Matcher:
         self.pattern = re.compile(rf"(?<![\w-])(?:{words})(?![\w-])", re.IGNORECASE)
 
     def first_uses(self, text: str, seen: set[str]) -> list[tuple[int, int, str]]:
-        """(start, end, term) of each term that is not in `seen` yet; it is then."""
+        """(start, end, term) of each term that is not in `seen` yet; the terms are added to it."""
         found = []
         for match in self.pattern.finditer(text):
             term = self.term_of[" ".join(match[0].lower().split())]
@@ -81,7 +81,7 @@ class Matcher:
 
 
 def running_text(document: nodes.Node) -> list[nodes.Text]:
-    """The text of paragraphs and list items, in order, without what is folded or is no text of the author's."""
+    """The text of paragraphs and list items, in order, without what is folded or was made by code."""
     found, folded = [], 0
     for node in document.findall():
         if isinstance(node, nodes.raw):
@@ -96,7 +96,7 @@ def running_text(document: nodes.Node) -> list[nodes.Text]:
 
 
 def join_lines(paragraph: nodes.paragraph) -> None:
-    """Make one text of the lines of a paragraph: a term may go from one line to the next."""
+    """Join the lines of a paragraph into one text: a term may go from one line to the next."""
     for text in list(paragraph.findall(nodes.Text)):
         place = text.parent.index(text)
         before = text.parent[place - 1] if place else None
@@ -113,12 +113,18 @@ def ancestors(node: nodes.Node, top: nodes.Node) -> list[nodes.Element]:
 
 
 def is_skipped(node: nodes.Element) -> bool:
-    """Whether a node and what it holds is no running text; a chapter's code cell is a container."""
+    """Whether a node and its content are not running text; a chapter's code cell is a container."""
     return isinstance(node, SKIPPED_AROUND) or (isinstance(node, nodes.container) and "cell" in node["classes"])
 
 
 def link_first_uses(document: nodes.document, matcher: Matcher, docname: str) -> None:
-    """Put links into the tree of a chapter; Sphinx finds their targets as it does for the role `term`."""
+    """Put links into the tree of a chapter; Sphinx finds their targets as it does for the role `term`.
+
+    Args:
+        document: the tree, which is changed in place.
+        matcher: finds the terms.
+        docname: Sphinx's name of the chapter's page.
+    """
     seen: set[str] = set()
     for text in running_text(document):
         parts: list[nodes.Node] = []

@@ -1,7 +1,7 @@
-"""The page that a web server shows for an address where nothing is: 404.html, at the root, as GitHub Pages wants it.
+"""The page that a web server shows for an address that does not exist: 404.html, at the root, for GitHub Pages.
 
-It is shown at any address, so its links must not begin where it is shown. They begin at the folder that has the
-repository's name, as on GitHub Pages, or, on another server, at the root.
+It is shown at any address, so its links must not start from there. They start from the folder that has the
+repository's name, as on GitHub Pages, or, on another server, from the root.
 """
 
 import html
@@ -17,13 +17,13 @@ TITLE = "This page is not here"
 
 
 def base_of(repository: str) -> str:
-    """Where GitHub Pages puts the book: https://github.com/you/fork -> /fork/, .../you/you.github.io -> /."""
+    """The folder of the book on GitHub Pages: https://github.com/you/fork -> /fork/, .../you/you.github.io -> /."""
     name = urlsplit(repository).path.strip("/").rpartition("/")[2]
     return "/" if not name or name.endswith(".github.io") else f"/{quote(name)}/"
 
 
 def base_element(base: str) -> str:
-    """HTML for the page's head: where all its links begin. Read from disk, they begin where the file lies."""
+    """HTML for the page's head, with the folder from which all its links start; on disk, that is the file's own."""
     return (
         f'<base href="{html.escape(base)}"><script>if (!location.pathname.startsWith({json.dumps(base)})) '
         'document.querySelector("base").href = location.protocol === "file:" ? location.href : "/";</script>'

@@ -1,4 +1,4 @@
-"""Turns what a chapter is for readers of the notebook into what the book is built from.
+"""Turns a chapter, as readers of the notebook see it, into the form from which the book is built.
 
 A notebook must read well where nothing builds it, in Colab, Jupyter or on GitHub. So a citation is a link there, and
 the caption of a figure is a text cell of its own, tagged `caption`, below the code cell that draws it. Before Sphinx
@@ -19,6 +19,9 @@ CAPTION = "**Figure.** "  # how a caption begins in a notebook; the book puts th
 
 def for_the_book(notebook: NotebookNode) -> NotebookNode:
     """The notebook with its citations and captions where the build looks for them.
+
+    Args:
+        notebook: the chapter, which is changed in place.
 
     Raises:
         ValueError: if a caption does not begin with "**Figure.** ", or does not stand below the cell of its figure.

@@ -8,8 +8,8 @@ from pathlib import Path
 def project_files(root: Path) -> list[Path]:
     """Every file of the project, relative to its root and sorted; nothing that a command made.
 
-    A downloaded archive is no repository, and one that was unpacked inside another repository is no part of that one:
-    then .gitignore alone says what was made.
+    A downloaded archive is not a repository, and one that was unpacked inside another repository is not a part of that
+    one: then .gitignore alone says what was made.
     """
     listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     if listed is None or (_git(root, "rev-parse", "--show-prefix") or "").strip():
@@ -18,7 +18,7 @@ def project_files(root: Path) -> list[Path]:
 
 
 def _git(root: Path, *command: str) -> str | None:
-    """What git says; None where there is no git or no repository."""
+    """Git's answer; None without git or without a repository."""
     try:
         done = subprocess.run(["git", *command], cwd=root, capture_output=True, text=True, check=False)
     except FileNotFoundError:

@@ -1,6 +1,6 @@
 """The directive `solutions`: every exercise of every chapter, with its solution folded, read from the chapters.
 
-A title leads to its exercise. Sphinx reports a title that finds none, because links go by number ("Exercise 5.1")
+A title links to its exercise. Sphinx reports a title without an exercise, because links go by number ("Exercise 5.1")
 and not by an anchor that this file would have to guess.
 """
 
@@ -25,7 +25,14 @@ LINK_WITHIN = re.compile(r"\]\(#")
 
 @dataclass(frozen=True)
 class Exercise:
-    """What the page shows of one exercise."""
+    """One exercise, as the page shows it.
+
+    Attributes:
+        number: "5.1".
+        title: the rest of its heading.
+        price: its stars and minutes.
+        solution: Markdown, folded; empty if the chapter has none.
+    """
 
     number: str
     title: str
@@ -95,7 +102,7 @@ class Solutions(SphinxDirective):
 def find_exercise(
     app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, content: nodes.TextElement
 ) -> nodes.reference | None:
-    """The link to an exercise: the heading of the chapter that carries its number."""
+    """Called by Sphinx for a link without a target: the link to the heading that has an exercise's number."""
     if node["reftype"] != "exercise":
         return None
     for entry in env.tocs[node["chapter"]].findall(nodes.reference):

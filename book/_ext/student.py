@@ -71,7 +71,7 @@ def is_left_out(path: Path, root: Path) -> bool:
 
 
 def write_copy(root: Path, folder: Path) -> int:
-    """Write the copy, whole or not at all; the number of solutions that were taken out.
+    """Write the copy, whole or not at all; return the number of solutions that were taken out.
 
     Raises:
         ValueError: if the folder is taken, or lies where it would become a part of the project.

@@ -1,7 +1,7 @@
-"""How a checker asks: it calls a reader's function, and takes numbers and tensors out of what it is given.
+"""Calls of a reader's function, and numbers and tensors taken out of what it returns.
 
-Readers give anything: a network, None, NaN, a function that ends Python. What is no answer ends the checker by a
-Refusal, which `verdict.checker` turns into the verdict; so the checkers are written for good answers only.
+Readers give anything: a network, None, NaN, a function that ends Python. What cannot be compared ends the checker with
+a Refusal, which `verdict.checker` turns into the verdict; so the checkers themselves handle only good answers.
 """
 
 import math
@@ -20,7 +20,7 @@ MANY = 1000  # more numbers than any answer has
 
 
 class Refusal(Exception):
-    """Ends a checker: the answer is none that could be compared, for the reason given."""
+    """Ends a checker: the answer cannot be compared, for the reason given."""
 
 
 def refuse(message: str) -> NoReturn:
@@ -29,7 +29,7 @@ def refuse(message: str) -> NoReturn:
 
 
 def kind(value: Any) -> str:
-    """What a value is, in a few words: its type, and the shape of a tensor or the length of a list."""
+    """A value in a few words: its type, and the shape of a tensor or the length of a list."""
     name = type(value).__name__
     if isinstance(value, Tensor | np.ndarray) and value.ndim and not getattr(value, "is_nested", False):
         return f"{name} of shape {tuple(value.shape)}"
@@ -54,7 +54,7 @@ def short(value: Any) -> str:
 
 
 def said(error: BaseException) -> str:
-    """The first lines of an error's text in one line, or nothing."""
+    """The first lines of an error's text, joined into one; empty if it has none."""
     try:
         lines = str(error).strip().splitlines()
     except Exception:  # an error of the reader's own
@@ -68,16 +68,16 @@ def said(error: BaseException) -> str:
 def call(
     function: Callable[..., Any], *arguments: Any, errors: Mapping[str, str] | None = None, copies: bool = True
 ) -> Any:
-    """The function's answer, which is not None.
+    """Call the reader's function, and return its answer, which is not None.
 
     Args:
         function: what the reader gave.
         arguments: what to call it with.
         errors: diagnoses of errors that the reader's code may raise, by a piece of the error's text.
-        copies: give it copies of the arguments, so that a function that works in place cannot spoil them.
+        copies: whether it gets copies of the arguments, so that a function that works in place cannot spoil them.
 
     Raises:
-        Refusal: if it is no function, raises an error or returns None.
+        Refusal: if it is not a function, raises an error or returns None.
     """
     if not callable(function):
         refuse(f"Give the function itself, not {kind(function)}.")
@@ -108,7 +108,7 @@ def number(answer: Any, advice: str = "Measure it") -> int | float:
         advice: how to find the number.
 
     Raises:
-        Refusal: if it is none yet.
+        Refusal: if it is not a number yet.
     """
     if answer is None:
         refuse(f"{advice}, put your number in this cell, then run it again.")
@@ -119,10 +119,15 @@ def number(answer: Any, advice: str = "Measure it") -> int | float:
 
 
 def returned_number(answer: Any, sentence: str = "Return a Python number", *, tensors: bool = False) -> int | float:
-    """A number that the reader's function returned; tensors: also as a tensor of one element.
+    """A number that the reader's function returned.
+
+    Args:
+        answer: what it returned.
+        sentence: what to say if that is not a number.
+        tensors: whether a tensor of one element also counts as a number.
 
     Raises:
-        Refusal: if it is none.
+        Refusal: if it is not a number.
     """
     if tensors and isinstance(answer, Tensor) and answer.numel() == 1:
         answer = tensor(answer).item()
@@ -155,15 +160,15 @@ def boolean(answer: Any) -> bool:
 
 
 def numbers(answer: Any, count: int | None, sentence: str) -> list[float]:
-    """Several numbers that the reader gave: a list, tuple, tensor, array or generator of so many.
+    """Several numbers that the reader gave as a list, tuple, tensor, array or generator.
 
     Args:
         answer: what the reader gave.
         count: how many there should be, or None.
-        sentence: what to say where they are none or other than so many; the count found is added.
+        sentence: what to say if they are not numbers, or not so many; what was found is added.
 
     Raises:
-        Refusal: if they are none.
+        Refusal: if they are not numbers, or not so many.
     """
     if isinstance(answer, Tensor):
         answer = tensor(answer)
@@ -180,8 +185,12 @@ def numbers(answer: Any, count: int | None, sentence: str) -> list[float]:
 def tensor(answer: Any, name: str = "tensor") -> Tensor:
     """A tensor that the reader gave, without its history, on the CPU.
 
+    Args:
+        answer: what the reader gave.
+        name: what it should be, in a word.
+
     Raises:
-        Refusal: if it is none, or has no plain real values.
+        Refusal: if it is not a tensor, or has no plain real values.
     """
     if not isinstance(answer, Tensor):
         refuse(f"Expected a {name}, got {type(answer).__name__}.")
@@ -194,8 +203,27 @@ def tensor(answer: Any, name: str = "tensor") -> Tensor:
     return answer.detach().cpu()
 
 
+def tensors(answer: Any, count: int, sentence: str) -> list[Tensor]:
+    """Several tensors that the reader's function returned, without their history, on the CPU.
+
+    Args:
+        answer: what it returned.
+        count: how many there should be.
+        sentence: what to say if it returned anything else.
+
+    Raises:
+        Refusal: if they are not so many tensors with plain real values.
+    """
+    if not isinstance(answer, tuple | list) or len(answer) != count:
+        refuse(f"{sentence}; yours is {kind(answer)}.")
+    for part in answer:
+        if not isinstance(part, Tensor):
+            refuse(f"{sentence}; one of yours is {kind(part)}.")
+    return [tensor(part) for part in answer]
+
+
 def plain(answer: Any, wanted: str) -> Any:
-    """A number, boolean or text, or tuples of them: out of tensors, arrays and lists, to be compared with ==.
+    """A number, boolean or string, or tuples of them, taken out of tensors, arrays and lists, to be compared with ==.
 
     Args:
         answer: what the reader's function returned.

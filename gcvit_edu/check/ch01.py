@@ -1,10 +1,11 @@
 """Checkers of chapter 1, A first look."""
 
 from collections.abc import Callable, Mapping, Sequence
-from math import ceil
+from math import ceil, floor
+from typing import Any
 
-from gcvit_edu.check.answers import call, number, plain, short
-from gcvit_edu.check.verdict import Verdict, checker, not_yet
+from gcvit_edu.check.answers import number
+from gcvit_edu.check.verdict import Verdict, checker, compare_cases, compare_numbers, not_yet
 from gcvit_edu.config import GCViTConfig
 
 
@@ -12,58 +13,52 @@ from gcvit_edu.config import GCViTConfig
 def map_sizes(function: Callable[[int, int], Sequence[tuple[int, int]]]) -> Verdict:
     """Exercise 1.1: function(height, width) gives (rows, columns) of the four maps."""
     cases = [(224, 224), (300, 451), (33, 64), (1, 31), (640, 97)]
-    for height, width in cases:
-        answer = call(function, height, width)
-        answer = plain(answer, "four pairs of numbers")
-        if not isinstance(answer, tuple):
-            return not_yet(f"Expected four pairs (rows, columns), got {short(answer)}.")
-        answer = list(answer)
-        right = [(ceil(height / stride), ceil(width / stride)) for stride in (4, 8, 16, 32)]
-        if answer == right:
-            continue
-        asked = f"For an image of {height}x{width} pixels: "
-        if answer == [(columns, rows) for rows, columns in right]:
-            return not_yet(asked + "rows and columns are swapped; the height comes first.")
-        if answer == [(height // stride, width // stride) for stride in (4, 8, 16, 32)]:
-            return not_yet(asked + "the network rounds up where a side is no multiple, you round down.")
-        if answer == [(round(height / stride), round(width / stride)) for stride in (4, 8, 16, 32)]:
-            return not_yet(asked + "round up also below one half; what is left of a token is a token.")
-        if answer == [(ceil(height / stride), ceil(width / stride)) for stride in (2, 4, 8, 16)]:
-            return not_yet(asked + "the stem halves the image twice before the first stage.")
-        return not_yet(
-            asked + f"{short(answer)} is not right; expected four pairs, each half as large as the one before."
-        )
-    return Verdict(True, "Four maps at strides 4, 8, 16 and 32, rounded up.")
+
+    def sizes(
+        height: int,
+        width: int,
+        rounded: Callable[[float], int] = ceil,
+        strides: tuple[int, ...] = (4, 8, 16, 32),
+    ) -> tuple[tuple[int, int], ...]:
+        return tuple((rounded(height / stride), rounded(width / stride)) for stride in strides)
+
+    mistakes: dict[str, Callable[[int, int], Any]] = {
+        "Rows and columns are swapped; the height comes first.": lambda height, width: sizes(width, height),
+        "The network rounds up where a side is not a multiple of the stride; you round down.": lambda *case: sizes(
+            *case, floor
+        ),
+        "Round up below one half, too: what is left over becomes a token.": lambda *case: sizes(*case, round),
+        "The stem halves the image twice before the first stage.": lambda *case: sizes(*case, strides=(2, 4, 8, 16)),
+    }
+    return compare_cases(function, cases, sizes, mistakes, "Four maps at strides 4, 8, 16 and 32, rounded up.")
 
 
 @checker()
 def windows_per_map(answer: Mapping[int, int]) -> Verdict:
     """Exercise 1.2: answer says how many windows each stage of tiny has at 448 pixels."""
     config = GCViTConfig()
-    right = {
-        stage: ceil(448 / stride / window) ** 2
-        for stage, (stride, window) in enumerate(zip(config.strides, config.window_sizes, strict=True), start=1)
-    }
-    if not isinstance(answer, Mapping) or set(answer) != set(right):
+    stages = (1, 2, 3, 4)
+    if not isinstance(answer, Mapping) or set(answer) != set(stages):
         return not_yet("Give a dictionary with the stages 1, 2, 3 and 4 as keys.")
     if any(count is None for count in answer.values()):
         return not_yet("Fill in the four numbers first.")
-    answer = {stage: number(count) for stage, count in answer.items()}
-    if answer == right:
-        return Verdict(True, "At twice the side there are four times as many windows, and no stage has only one.")
-    if answer == {stage: count // 4 for stage, count in right.items()}:
-        return not_yet("These are the counts at 224 pixels; the image is now 448 pixels wide and high.")
-    if answer == {stage: round(count**0.5) for stage, count in right.items()}:
-        return not_yet("You counted the windows of one row; there are as many rows as columns.")
-    if answer == {stage: (448 // stride) ** 2 for stage, stride in enumerate(config.strides, start=1)}:
-        return not_yet("You counted tokens; a window holds 49 of them, in stage 3 it holds 196.")
-    if answer == {**right, 3: 16}:
-        return not_yet("The windows of stage 3 are 14 tokens wide, not 7.")
-    wrong = next(stage for stage in right if answer[stage] != right[stage])
-    return not_yet(
-        f"Stage {wrong}: {answer[wrong]} is not right. How many tokens wide is its map, "
+    counts = [number(answer[stage]) for stage in stages]
+    tokens = [448 // stride for stride in config.strides]  # along one side of each map
+    side = [ceil(width / window) for width, window in zip(tokens, config.window_sizes, strict=True)]
+    right = [windows**2 for windows in side]
+    mistakes = {
+        "These are the counts at 224 pixels; the image is now 448 pixels wide and high.": [n // 4 for n in right],
+        "You counted the windows of one row; there are as many rows as columns.": side,
+        "You counted tokens; a window holds 49 of them, in stage 3 it holds 196.": [n**2 for n in tokens],
+        "The windows of stage 3 are 14 tokens wide, not 7.": [*right[:2], 16, right[3]],
+    }
+    wrong = next((place for place in range(4) if counts[place] != right[place]), 0)
+    otherwise = (
+        f"Stage {stages[wrong]}: {counts[wrong]} is not right. How many tokens wide is its map, "
         "and how many windows fit side by side?"
     )
+    praise = "At twice the side there are four times as many windows, and no stage has only one."
+    return compare_numbers(counts, right, praise, mistakes, otherwise)
 
 
 @checker()

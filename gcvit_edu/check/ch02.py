@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import ceil, log
 
 from gcvit_edu.check.answers import number
-from gcvit_edu.check.verdict import Verdict, checker, compare_cases, not_yet
+from gcvit_edu.check.verdict import Verdict, checker, compare_cases, compare_measured, not_yet
 from gcvit_edu.config import GCViTConfig
 
 
@@ -52,7 +52,7 @@ def square_takes_over(answer: int) -> Verdict:
     if 22 < answer < 23:
         return not_yet("That is where the two are equal; round up to a whole number of tokens.")
     if answer > 23:
-        return not_yet(f"At a side of {answer} the products cost more already; the question is where that begins.")
+        return not_yet(f"At a side of {answer} the products already cost more; the question is where that begins.")
     return not_yet(f"At a side of {answer} the linear layers still cost more.")
 
 
@@ -118,24 +118,22 @@ def blocks_with_one_window(function: Callable[[int], int]) -> Verdict:
 
 @checker()
 def growth_of_sight(answer: float) -> Verdict:
-    """Exercise 2.5: with which power of the depth the radius grows that holds half the gradient."""
+    """Exercise 2.5: the power of the depth with which the radius that holds half of the gradient grows."""
     answer = number(answer)
-    if abs(answer - 0.5) < 0.08:
-        return Verdict(True, "Now answer the question: what follows for the depth of a convolutional network?")
-    if abs(answer - 1) < 0.1:
-        return not_yet("That is the growth of the whole field, 2n + 1. Half of the gradient lies much closer.")
-    if abs(answer - 2) < 0.2:
-        return not_yet("You turned it round: n grows with the square of the radius.")
-    if abs(answer - 4) < 0.6:
-        return not_yet("That is how much the radius grows; the power is its logarithm over the logarithm of 64/4.")
-    if abs(answer - log(4)) < 0.1:
-        return not_yet("That is the logarithm of the radii's ratio; divide it by the logarithm of 64/4.")
-    return not_yet(f"{answer:.2f} is not it. Is the picture large enough, so that nothing reaches its border?")
+    mistakes = {
+        "That is the growth of the whole field, 2n + 1. Half of the gradient lies much closer.": (1.0, 0.1),
+        "You have it the wrong way round: n grows with the square of the radius.": (2.0, 0.2),
+        "That is how much the radius grows; the power is its logarithm over the logarithm of 64/4.": (4.0, 0.6),
+        "That is the logarithm of the radii's ratio; divide it by the logarithm of 64/4.": (log(4), 0.1),
+    }
+    otherwise = f"{answer:.2g} is not right. Is the picture large enough, so that nothing reaches its border?"
+    praise = "Now answer the question: what follows for the depth of a convolutional network?"
+    return compare_measured(answer, (0.5, 0.08), praise, mistakes, otherwise)
 
 
 @checker()
 def tokens_that_see_the_corner(answer: int) -> Verdict:
-    """Exercise 2.6: how many tokens of a window see the picture's corner after the global block."""
+    """Exercise 2.6: the number of tokens of a window that see the picture's corner after the global block."""
     answer = number(answer)
     if answer == 4:
         return Verdict(True, "Now answer the questions: why these, and why more than one?")
@@ -146,5 +144,5 @@ def tokens_that_see_the_corner(answer: int) -> Verdict:
     if answer == 0:
         return not_yet("None: is this the second block, counted from one?")
     return not_yet(
-        f"{answer} is not it. Look at rows and columns 28 to 34 of the map, at the pixel in row 0, column 0."
+        f"{answer} is not right. Look at rows and columns 28 to 34 of the map, at the pixel in row 0, column 0."
     )

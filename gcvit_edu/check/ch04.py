@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from gcvit_edu.check.answers import call, number
 from gcvit_edu.check.forbidden import steps
-from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, compare_cases, not_yet
+from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, compare_cases, compare_measured, not_yet
 
 
 @checker()
@@ -25,10 +25,10 @@ def block_cost(function: Callable[[int, int, int], int]) -> Verdict:
         ),
         "The gates' two linear layers are missing.": lambda *case: cost(*case, gates=0),
         "The gates take two linear layers, there and back.": lambda *case: cost(*case, gates=1),
-        "The scaling by the gates, the means and the residual addition are not counted.": lambda h, w, c: (
+        "Do not count the scaling by the gates, the means and the residual addition.": lambda h, w, c: (
             cost(h, w, c) + h * w * c
         ),
-        "Scaling the weights by the gates is not counted.": lambda h, w, c: cost(h, w, c) + c**2,
+        "Do not count the scaling of the weights by the gates.": lambda h, w, c: cost(h, w, c) + c**2,
         "The pointwise convolution is missing.": lambda *case: cost(*case, mix=0),
         "A depthwise kernel has nine places, not one.": lambda *case: cost(*case, around=1),
         "That is an ordinary 3x3 convolution's price; the depthwise one mixes no channels.": lambda h, w, c: (
@@ -52,7 +52,7 @@ def depthwise(function: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
 
         right = conv(x, kernels)
         mistakes = {
-            "Your kernels are turned round: neural networks do not flip them.": conv(x, kernels.flip(2, 3)),
+            "Your kernels are flipped; neural networks do not flip them.": conv(x, kernels.flip(2, 3)),
             "Rows and columns of your kernels are swapped.": conv(x, kernels.mT),
             "All channels got the first kernel; each has its own.": conv(x, kernels[:1].expand_as(kernels)),
             "You summed over the channels; a depthwise convolution keeps them apart.": right.sum(1, keepdim=True),
@@ -152,37 +152,33 @@ def gated_matrices(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Verd
 
 @checker()
 def pointwise_factor(answer: float) -> Verdict:
-    """Exercise 4.5: by which factor a pointwise convolution shrinks the gradient at the start."""
+    """Exercise 4.5: the factor by which a pointwise convolution shrinks the gradient at the start."""
     answer = number(answer)
-    if abs(answer - 3**-0.5) < 0.015:
-        return Verdict(True, "Now answer the questions: what of the other three, and can you compute them?")
-    if abs(answer - 3**0.5) < 0.1:
-        return not_yet("You turned it round: after divided by before is below 1.")
-    if abs(answer - 1 / 3) < 0.03:
-        return not_yet("That is the factor of the variance; the size is its root.")
-    if 0.535 < answer < 0.5625:
-        return not_yet("That looks like the depthwise convolution, which loses a little at the border.")
-    if abs(answer - 0.67) < 0.03:
-        return not_yet("That is the GELU's factor.")
-    if abs(answer - 0.5) < 0.03:
-        return not_yet("That is the gates' factor (or did you use .sum()? Take a random direction).")
-    if 0.07 < answer < 0.12:
-        return not_yet("That is the factor of the whole block.")
-    return not_yet(f"{answer:.2f} is not it. Measure one nn.Conv2d(64, 64, 1, bias=False) alone, several times.")
+    mistakes = {
+        "You have it the wrong way round: after divided by before is below 1.": (3**0.5, 0.1),
+        "That is the factor of the variance; the size is its root.": (1 / 3, 0.03),
+        "That looks like the depthwise convolution, which loses a little at the border.": (0.549, 0.014),
+        "That is the GELU's factor.": (0.67, 0.03),
+        "That is the gates' factor (or did you use .sum()? Take a random direction).": (0.5, 0.03),
+        "That is the factor of the whole block.": (0.095, 0.025),
+    }
+    otherwise = f"{answer:.2g} is not right. Measure one nn.Conv2d(64, 64, 1, bias=False) alone, several times."
+    praise = "Now answer the questions: what of the other three, and can you compute them?"
+    return compare_measured(answer, (3**-0.5, 0.015), praise, mistakes, otherwise)
 
 
 @checker()
 def power_of_the_gates(answer: float) -> Verdict:
-    """Exercise 4.6: with which power of the map's side the gates' influence falls."""
+    """Exercise 4.6: the power of the map's side with which the gates' influence falls."""
     answer = number(answer)
-    if abs(answer + 2) < 0.15:
-        return Verdict(True, "Now answer the questions: why this power, and what of a maximum?")
-    if abs(answer - 2) < 0.15:
-        return not_yet("The influence falls with the side, so the power is negative.")
-    if abs(answer + 1) < 0.15:
-        return not_yet(
-            "Is that the power of the number of places? The question is about the side, at the same constant map."
-        )
-    if abs(answer) < 0.15:
-        return not_yet("The influence does not change? Make sure that place (0, 0) is not the token that you ask.")
-    return not_yet(f"{answer:.2f} is not it. Use the same module and the same constant map at all sides.")
+    mistakes = {
+        "The influence falls with the side, so the power is negative.": (2.0, 0.15),
+        "Is that the power of the number of places? The question is about the side, at the same constant map.": (
+            -1.0,
+            0.15,
+        ),
+        "The influence does not change? Make sure that place (0, 0) is not the token that you ask.": (0.0, 0.15),
+    }
+    otherwise = f"{answer:.2g} is not right. Use the same module and the same constant map at all sides."
+    praise = "Now answer the questions: why this power, and what of a maximum?"
+    return compare_measured(answer, (-2.0, 0.15), praise, mistakes, otherwise)

@@ -10,7 +10,7 @@ from torch import Tensor
 from gcvit_edu.attention import attend_explicit
 from gcvit_edu.check.answers import call, number, tensor
 from gcvit_edu.check.forbidden import LOOP
-from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, compare_cases, not_yet
+from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, compare_cases, compare_measured, not_yet
 from gcvit_edu.position import relative_position_index
 from gcvit_edu.windows import window_merge
 
@@ -96,7 +96,7 @@ def relative_index(function: Callable[[int], Tensor]) -> Verdict:
         side = 2 * window - 1
         shifted_y, shifted_x = dy + window - 1, dx + window - 1
         mistakes = {
-            "The sign is turned: an offset is query minus key.": (window - 1 - dy) * side + (window - 1 - dx),
+            "The sign is wrong: an offset is query minus key.": (window - 1 - dy) * side + (window - 1 - dx),
             "Rows and columns are swapped: the row offset is multiplied by 2w-1.": shifted_x * side + shifted_y,
             "You multiplied the row offset by w; there are 2w-1 different column offsets.": shifted_y * window
             + shifted_x,
@@ -152,7 +152,7 @@ def masked_attention(function: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor]
         if answer.shape == q.shape:
             lost_rows = bool(answer.isnan().any())
             if lost_rows:
-                unmasked = "You masked the queries; it is the keys that nobody may look at."
+                unmasked = "You masked the queries; mask the keys, so that no query looks at padding."
             answer = answer.nan_to_num() * queries
             if lost_rows and torch.allclose(answer, right.double(), atol=1e-5):
                 return not_yet(
@@ -163,7 +163,7 @@ def masked_attention(function: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor]
             "Padded tokens still take their share of the weights: you set their weights, or their values, to zero "
             "after the softmax, and the rest no longer sums to one."
         )
-        turned = "The mask is turned round: real is True for the tokens that may be looked at."
+        turned = "The mask is the wrong way round: real is True for the tokens that may be looked at."
         zeroed = "You set the logits of padded keys to zero, a logit like any other; use minus infinity."
         weights = {
             unmasked: logits.softmax(-1),
@@ -191,7 +191,7 @@ def blocks_to_cross(function: Callable[[int, int], int]) -> Verdict:
         "That is the number of windows in a row. Mark what is reached, block after block.": lambda side, window: (
             side // window
         ),
-        "You let a shifted window reach round the edge; Swin masks that, as the two sides are no neighbours.": (
+        "You let a shifted window reach round the edge; Swin masks that, because the two sides are not neighbours.": (
             lambda side, window: 1 if side <= window else 2
         ),
     }
@@ -205,20 +205,19 @@ def entropy_without_scale(answer: float) -> Verdict:
     answer = number(answer)
     generator = torch.Generator().manual_seed(0)
     q, k = torch.randn(2, 400, 49, 32, generator=generator, dtype=torch.float64)
-    values = {}
-    for name, scale in (("right", 1.0), ("scaled", 32**-0.5)):
+    nats = {}
+    for scale in (1.0, 32**-0.5):
         logarithms = (q @ k.mT * scale).log_softmax(-1)
-        values[name] = -(logarithms.exp() * logarithms).sum(-1).mean().item()
-    bits = values["right"] / math.log(2)
-    if abs(answer - bits) < 0.1:
-        return Verdict(True, "Now do the same for d from 2 to 512 and answer the question.")
-    if abs(answer - values["scaled"] / math.log(2)) < 0.1:
-        return not_yet("That is the entropy with the division by sqrt(d).")
-    if abs(answer - values["right"]) < 0.07:
-        return not_yet("That is in nats; divide by log 2 to get bits.")
-    if abs(answer + bits) < 0.1:
-        return not_yet("The sign is turned: entropy is minus the sum of p log p.")
-    return not_yet(f"{answer:.2f} bits is not it. Are there 49 tokens, of 32 standard normal numbers each?")
+        nats[scale] = -(logarithms.exp() * logarithms).sum(-1).mean().item()
+    bits = nats[1.0] / math.log(2)
+    mistakes = {
+        "That is the entropy with the division by sqrt(d).": (nats[32**-0.5] / math.log(2), 0.1),
+        "That is in nats; divide by log 2 to get bits.": (nats[1.0], 0.07),
+        "The sign is wrong: entropy is minus the sum of p log p.": (-bits, 0.1),
+    }
+    otherwise = f"{answer:.3g} bits is not right. Are there 49 tokens, of 32 standard normal numbers each?"
+    praise = "Now do the same for d from 2 to 512 and answer the question."
+    return compare_measured(answer, (bits, 0.1), praise, mistakes, otherwise)
 
 
 def _examples() -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]]:

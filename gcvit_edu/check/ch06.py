@@ -12,7 +12,16 @@ from torch.nn import functional as F
 from gcvit_edu.attention import GlobalWindowAttention
 from gcvit_edu.check.answers import boolean, call, number
 from gcvit_edu.check.forbidden import LOOP, steps
-from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, compare_cases, compare_formula, not_yet
+from gcvit_edu.check.verdict import (
+    Verdict,
+    all_right,
+    checker,
+    compare,
+    compare_cases,
+    compare_formula,
+    compare_measured,
+    not_yet,
+)
 
 Attention = Callable[[Tensor, Tensor], Tensor]
 
@@ -42,21 +51,21 @@ def max_pool(function: Callable[[Tensor], Tensor]) -> Verdict:
         return F.max_pool2d(x, 3, stride, padding)
 
     def tried(x: Tensor) -> Verdict:
+        right = pooled(x)
+        late = pooled(F.pad(x, (0, 2, 0, 2), value=float("-inf")), padding=0)
         mistakes = {
             "A zero from the padding has won: pad with minus infinity.": pooled(F.pad(x, (1, 1, 1, 1)), padding=0),
             "The padding is missing: the first square stands half outside.": pooled(x, padding=0),
             "The stride is missing: visit every second row and column.": pooled(x, stride=1),
-            "A zero from your start has won: begin with the first slice, or with minus infinity.": pooled(x).clamp(
-                min=0
-            ),
+            "A zero from your start has won: begin with the first slice, or with minus infinity.": right.clamp(min=0),
             "You took means; take maxima.": F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
             "You took minima; take maxima.": -pooled(-x),
             "Your squares are 2 x 2; they are 3 x 3 and overlap.": F.max_pool2d(x, 2, 2, ceil_mode=True),
-            "Your squares begin one cell too late: the first one begins in the padding.": pooled(
-                F.pad(x, (0, 2, 0, 2), value=float("-inf")), padding=0
-            )[:, :, :4, :5],
+            "Your squares begin one cell too late: the first one begins in the padding.": late[
+                :, :, : right.shape[2], : right.shape[3]
+            ],
         }
-        return compare(call(function, x), pooled(x), "Nothing that is not in the map has got into it.", mistakes)
+        return compare(call(function, x), right, "Nothing that is not in the map has got into it.", mistakes)
 
     # mostly negative, so that a zero would win
     shapes = ((2, 3, 7, 10), (1, 2, 8, 6), (3, 1, 5, 9), (1, 1, 3, 3), (2, 4, 3, 4))
@@ -104,7 +113,7 @@ def spread(function: Callable[[Tensor, int], Tensor]) -> Verdict:
             ),
             "You repeated the heads, not the images.": query.repeat_interleave(windows, dim=1),
             "All windows got the first image's query.": query[:1].expand(len(query) * windows, -1, -1, -1).clone(),
-            "Images and windows are two axes still: join them by flatten(0, 1).": query[:, None]
+            "Images and windows are still two axes: join them with flatten(0, 1).": query[:, None]
             .expand(-1, windows, -1, -1, -1)
             .clone(),
         }
@@ -195,16 +204,14 @@ def share_of_right_queries(function: Callable[[int, int], float]) -> Verdict:
 
 @checker()
 def zero_wins(answer: float) -> Verdict:
-    """Exercise 6.7: how often zero padding changes a maximum in the first row, but not in a corner."""
+    """Exercise 6.7: the probability that zero padding changes a maximum in the first row, but not in a corner."""
     answer = number(answer)
-    if abs(answer - 1 / 64) < 0.002:
-        return Verdict(True, "Now answer the questions: can you compute it, and what of corners and later poolings?")
-    if abs(answer - (7 / 64 + 1 / 16) / 8) < 0.002:
-        return not_yet("You counted the corner too; leave column 0 out.")
-    if abs(answer - 1 / 16) < 0.005:
-        return not_yet("That is a corner's probability.")
-    if abs(answer - 1 / 512) < 0.001:
-        return not_yet("A square in the first row has not nine real cells, but six.")
-    if abs(answer - (14 / 64 + 1 / 16) / 64) < 0.001:
-        return not_yet("That is the share of all cells; look at row 0, columns 1 to 7.")
-    return not_yet(f"{answer:.3f} is not it. Compare row 0, columns 1 to 7, over many maps of 16 x 16.")
+    mistakes = {
+        "You counted the corner too; leave column 0 out.": ((7 / 64 + 1 / 16) / 8, 0.002),
+        "That is a corner's probability.": (1 / 16, 0.005),
+        "A square in the first row has not nine real cells, but six.": (1 / 512, 0.001),
+        "That is the share of all cells; look at row 0, columns 1 to 7.": ((14 / 64 + 1 / 16) / 64, 0.001),
+    }
+    otherwise = f"{answer:.3g} is not right. Compare row 0, columns 1 to 7, over many maps of 16 x 16."
+    praise = "Now answer the questions: can you compute it, and what of corners and later poolings?"
+    return compare_measured(answer, (1 / 64, 0.002), praise, mistakes, otherwise)

@@ -1,7 +1,6 @@
 """Checkers of chapter 7, Blocks and stages."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,11 +55,11 @@ def drop_path_rates(function: Callable[[list[int], float], list[list[float]]]) -
     cases = [([3, 4, 19, 5], 0.2), ([2, 2], 0.3), ([1, 1, 2], 0.5), ([2, 3, 1, 4, 2], 0.1), ([5, 1], 0.05)]
 
     def rates(depths: list[int], last: float, *, first: int = 0, steps: int = -1) -> list[list[float]]:
-        total, number = sum(depths) + steps, first
+        total, block = sum(depths) + steps, first
         out = []
         for depth in depths:
-            out.append([last * (number + block) / total for block in range(depth)])
-            number += depth
+            out.append([last * number / total for number in range(block, block + depth)])
+            block += depth
         return out
 
     mistakes = {
@@ -68,7 +67,7 @@ def drop_path_rates(function: Callable[[list[int], float], list[list[float]]]) -
             d, p, steps=0
         ),
         "The first block must have the rate 0.": lambda d, p: rates(d, p, first=1, steps=0),
-        "You began anew in every stage; the rate grows over all blocks.": lambda d, p: [
+        "You started again in every stage; the rate grows over all blocks.": lambda d, p: [
             [p * block / max(1, depth - 1) for block in range(depth)] for depth in d
         ],
         "All blocks have the same rate; it grows from 0.": lambda d, p: [[p] * depth for depth in d],
@@ -76,27 +75,26 @@ def drop_path_rates(function: Callable[[list[int], float], list[list[float]]]) -
             [p * stage / (len(d) - 1)] * depth for stage, depth in enumerate(d)
         ],
     }
-    answers = [plain(call(function, *case), "a list of rates for each stage") for case in cases]
-    shapes = [
-        tuple(len(stage) if isinstance(stage, tuple) else 0 for stage in answer) for answer in map(_list, answers)
-    ]
-    if shapes != [tuple(depths) for depths, _ in cases]:
-        return not_yet(f"For depths {cases[0][0]} give four lists, of 3, 4, 19 and 5 rates.")
 
-    def flat(nested: Iterable[Iterable[Iterable[float]]]) -> list[float]:
-        return [returned_number(rate, "Rates are numbers") for case in nested for stage in case for rate in stage]
+    def tried(depths: list[int], last: float) -> Verdict:
+        answer = plain(call(function, depths, last), "a list of rates for each stage")
+        stages = answer if isinstance(answer, tuple) else ()
+        if [len(stage) if isinstance(stage, tuple) else 0 for stage in stages] != depths:
+            return not_yet(f"For depths {depths} return a list for each stage, with a rate for each of its blocks.")
 
-    return compare_numbers(
-        flat(answers),
-        flat(rates(*case) for case in cases),
-        "The early blocks are the ones that all others use.",
-        {diagnosis: flat(wrong(*case) for case in cases) for diagnosis, wrong in mistakes.items()},
-        f"For depths {cases[0][0]} and {cases[0][1]} the second rate should be {0.2 / 30:.4f}.",
-    )
+        def flat(nested: Iterable[Iterable[float]]) -> list[float]:
+            return [returned_number(rate, "Rates are numbers") for stage in nested for rate in stage]
 
+        found, right = flat(stages), flat(rates(depths, last))
+        others = {diagnosis: flat(wrong(depths, last)) for diagnosis, wrong in mistakes.items()}
+        number = next((block for block, rate in enumerate(right) if abs(found[block] - rate) > 1e-6), 0)
+        otherwise = (
+            f"For depths {depths} and {last}, block {number} (counted from 0) gets the rate {found[number]:.4f}, "
+            f"and {right[number]:.4f} was expected."
+        )
+        return compare_numbers(found, right, "The early blocks are the ones that all others use.", others, otherwise)
 
-def _list(answer: Any) -> tuple:
-    return answer if isinstance(answer, tuple) else ()
+    return all_right(tried(*case) for case in cases)
 
 
 @checker()
@@ -192,7 +190,7 @@ def mean_branches(function: Callable[[list[int], float], float]) -> Verdict:
 
 @checker()
 def orders_that_reach_everything(answer: int) -> Verdict:
-    """Exercise 7.6: how many of the eight orders of three blocks reach all tokens."""
+    """Exercise 7.6: the number of the eight orders of three blocks that reach all tokens."""
     answer = number(answer)
     if answer == 6:
         return Verdict(True, "Now answer the questions: what do they have in common, and which order is better?")
@@ -202,7 +200,7 @@ def orders_that_reach_everything(answer: int) -> Verdict:
         return not_yet("Seven have a global block; in LLG nothing comes after it.")
     if answer == 8:
         return not_yet("LLL cannot: nothing leaves the window. Count those that reach 3136 after the third block.")
-    return not_yet(f"{answer} is not it. Which orders reach 56 * 56 tokens after the third block?")
+    return not_yet(f"{answer} is not right. Which orders reach 56 * 56 tokens after the third block?")
 
 
 @checker()
@@ -219,4 +217,4 @@ def fewest_cells(answer: int) -> Verdict:
         return not_yet("Every token is seen: follow the pooling, which lets token t reach all i with |t - 2i| <= 1.")
     if answer in (9, 16):
         return not_yet("That is a token in the middle; look at the borders.")
-    return not_yet(f"{answer} is not it. Count along one axis for all 56 tokens, and square the smallest.")
+    return not_yet(f"{answer} is not right. Count along one axis for all 56 tokens, and square the smallest.")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from gcvit_edu.check.answers import call, kind, number, short
-from gcvit_edu.check.verdict import Verdict, checker, compare_cases, compare_formula, not_yet
+from gcvit_edu.check.verdict import Verdict, checker, compare_cases, compare_formula, compare_measured, not_yet
 from gcvit_edu.config import GCViTConfig
 from gcvit_edu.counting import count
 from gcvit_edu.model import GCViT
@@ -82,7 +82,7 @@ def small_variant(config: GCViTConfig) -> Verdict:
     if widths != {32}:
         return not_yet(f"The heads are {sorted(widths)} channels wide, not 32: give stage s its C * 2**s / 32 heads.")
     if any(side % window for side, window in zip(config.map_sizes, config.window_sizes, strict=True)):
-        return not_yet(f"The maps of sides {config.map_sizes} are no whole numbers of windows {config.window_sizes}.")
+        return not_yet(f"Maps of sides {config.map_sizes} cannot be cut into whole windows of {config.window_sizes}.")
     with torch.device("meta"):
         millions = count(GCViT(config)).parameters / 1e6
     if millions > 5:
@@ -100,7 +100,7 @@ def timm_name(function: Callable[[str], str]) -> Verdict:
     for name in names:
         found[name] = call(function, name)
         if not isinstance(found[name], str):
-            return not_yet(f"Return a name, a text; yours is {kind(found[name])}.")
+            return not_yet(f"Return a name, as a string; yours is {kind(found[name])}.")
     right = {name: _to_timm(name) for name in names}
     wrong = [name for name in names if found[name] != right[name]]
     if not wrong:
@@ -134,12 +134,12 @@ def report(function: Callable[[dict, dict], tuple[list[str], list[str], list[str
     if not isinstance(answer, tuple | list) or len(answer) != 3:
         return not_yet("Return three lists: missing, unknown, of another shape.")
     if any(isinstance(part, str) for part in answer):
-        return not_yet("Return lists of names, not a text.")
+        return not_yet("Return lists of names, not a string.")
     if not all(isinstance(part, Iterable) for part in answer):
         return not_yet(f"Return three lists of names, not {', '.join(map(kind, answer))}.")
     lists = [list(islice(part, 100)) for part in answer]
     if not all(isinstance(name, str) for part in lists for name in part):
-        return not_yet("Return lists of names; something in yours is no text.")
+        return not_yet("Return lists of names; something in yours is not a string.")
     if lists == right and all(isinstance(part, list) for part in answer):
         wanted.pop("e.weight")
         alone = call(function, {}, wanted)
@@ -148,7 +148,7 @@ def report(function: Callable[[dict, dict], tuple[list[str], list[str], list[str
             [],
             [],
         ]:
-            return not_yet("It is right for a small example, and not for a file that is empty.")
+            return not_yet("It is right for a small example, but not for an empty file.")
         return Verdict(True, "Now nothing goes missing in silence.")
     if [sorted(part) for part in lists] == right:
         return not_yet("The right names, but each of the three should be a sorted list.")
@@ -169,7 +169,7 @@ def first_loss(function: Callable[[int, float], float]) -> Verdict:
         "That is the loss of equal logits; random ones cost more.": lambda n, u: math.log(n),
         "The deviation enters with its square: the mean of exp(z) is exp(u**2 / 2).": lambda n, u: math.log(n) + u / 2,
         "Divide the square by two: the mean of exp(z) is exp(u**2 / 2).": lambda n, u: math.log(n) + u**2,
-        "The sign is turned: being sure of something random costs.": lambda n, u: math.log(n) - u**2 / 2,
+        "The sign is wrong: being sure of something random costs.": lambda n, u: math.log(n) - u**2 / 2,
         "PyTorch's cross-entropy uses the natural logarithm.": lambda n, u: math.log2(n) + u**2 / 2,
         "The natural logarithm, not the one to base 10.": lambda n, u: math.log10(n) + u**2 / 2,
     }
@@ -183,8 +183,10 @@ def products_take_over(answer: int) -> Verdict:
     answer = number(answer, "Find it")
     if answer % 32 or answer < 32:
         return not_yet("Give a multiple of 32.")
+    if answer > 4096:  # counting it would tell nothing new
+        return not_yet("There is a far smaller size with more than half.")
     answer = int(answer)
-    share = _products_share(min(answer, 4096))
+    share = _products_share(answer)
     if answer == 672:
         return Verdict(True, f"There they take {share:.1%}. Now answer the questions.")
     if share < 0.5:
@@ -199,22 +201,23 @@ def predicted_at_512(answer: float) -> Verdict:
     s, t = 384 / 224, 512 / 224
     b = (120.4 - 32.6 * s**2) / (s**4 - s**2)
     a = 32.6 - b
-    if abs(answer - (a * t**2 + b * t**4)) < 1:
-        return Verdict(True, "Now the same with the counted figures, and the question.")
     mistakes = {
-        "That is what the counted figures predict; take the published ones.": 202.14,
-        "That is the published figure at 512 pixels; predict it from the other two.": 245.0,
-        "You let everything grow with the square of the side, from 224 pixels.": 32.6 * t**2,
-        "You let everything grow with the square of the side, from 384 pixels.": 120.4 * (512 / 384) ** 2,
-        "You drew a straight line through the two; the law has squares and fourth powers.": 32.6
-        + (120.4 - 32.6) * (512 - 224) / (384 - 224),
-        "You fitted a single power of the side; the law is a sum of two.": 32.6
-        * t ** (math.log(120.4 / 32.6) / math.log(s)),
+        "That is what the counted figures predict; take the published ones.": (202.14, 0.5),
+        "That is the published figure at 512 pixels; predict it from the other two.": (245.0, 0.5),
+        "You let everything grow with the square of the side, from 224 pixels.": (32.6 * t**2, 0.5),
+        "You let everything grow with the square of the side, from 384 pixels.": (120.4 * (512 / 384) ** 2, 0.5),
+        "You drew a straight line through the two; the law has squares and fourth powers.": (
+            32.6 + (120.4 - 32.6) * (512 - 224) / (384 - 224),
+            0.5,
+        ),
+        "You fitted a single power of the side; the law is a sum of two.": (
+            32.6 * t ** (math.log(120.4 / 32.6) / math.log(s)),
+            0.5,
+        ),
     }
-    for diagnosis, wrong in mistakes.items():
-        if abs(answer - wrong) < 0.5:
-            return not_yet(diagnosis)
-    return not_yet(f"{answer:.1f} is not it. Do your a and b give 32.6 at 224 and 120.4 at 384 pixels?")
+    otherwise = f"{answer:.4g} is not right. Do your a and b give 32.6 at 224 and 120.4 at 384 pixels?"
+    praise = "Now the same with the counted figures, and the question."
+    return compare_measured(answer, (a * t**2 + b * t**4, 1.0), praise, mistakes, otherwise)
 
 
 @cache

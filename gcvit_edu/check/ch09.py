@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gcvit_edu.check.answers import call, numbers, tensor
-from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, compare_cases, not_yet
+from gcvit_edu.check.answers import call, numbers, tensors
+from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, compare_cases, compare_numbers, not_yet
 from gcvit_edu.data import crop_to, load_photo, normalize
 from gcvit_edu.weight_keys import convert_state_dict
 from gcvit_edu.windows import window_partition
@@ -33,7 +33,7 @@ def whole_windows(function: Callable[[int, int], bool]) -> Verdict:
         return lambda *sides: all(ceil(pixels / stride) % window == 0 for pixels in sides)
 
     mistakes = {
-        "You also asked that the query fits; here only the windows count.": lambda *sides: (
+        "You also required that the query fits; here only the windows count.": lambda *sides: (
             right(*sides) and max(sides) <= 224
         ),
         "Halvings round up: 225 pixels give 57 tokens in stage 1, not 56.": lambda *sides: all(
@@ -119,11 +119,10 @@ def resized_row(function: Callable[[Tensor, int], Tensor]) -> Verdict:
     def linear(values: Tensor, new: int, corners: bool) -> Tensor:
         return F.interpolate(values[None, None], new, mode="linear", align_corners=corners)[0, 0]
 
-    def by_place(row: Tensor, place: Tensor, how: str = "") -> Tensor:
-        """Between the two neighbours of each place; how names a mistake."""
+    def by_place(row: Tensor, place: Tensor, *, swapped: bool = False) -> Tensor:
         left = place.long().clamp(max=len(row) - 2)
-        part = place - left
-        return row[left] * part + row[left + 1] * (1 - part) if how else row[left] * (1 - part) + row[left + 1] * part
+        part = 1 - (place - left) if swapped else place - left
+        return row[left] * (1 - part) + row[left + 1] * part
 
     def tried(row: Tensor, window: int) -> Verdict:
         new, last = 2 * window - 1, len(row) - 1
@@ -134,7 +133,7 @@ def resized_row(function: Callable[[Tensor, int], Tensor]) -> Verdict:
             "You took the nearest old number; interpolate between two.": row[place.round().long()],
             "You took the number on the left; interpolate between two.": row[steps * last // (new - 1)],
             "The factor is (v-1)/(w-1), not v/w.": by_place(row, (steps * (last + 2) / (new + 1)).clamp(max=last)),
-            "The two neighbours' weights are swapped.": by_place(row, place, "swapped"),
+            "The two neighbours' weights are swapped.": by_place(row, place, swapped=True),
             "The new row has 2w-1 numbers; you made w.": linear(row, window, True),
         }
         praise = "The outermost offsets and the middle kept their numbers."
@@ -148,53 +147,42 @@ def resized_row(function: Callable[[Tensor, int], Tensor]) -> Verdict:
 @checker()
 def centred_padding(function: Callable[[Tensor, int], tuple[Tensor, Tensor]]) -> Verdict:
     """Exercise 9.5: function(x, window) pads on all sides and gives the mask by windows."""
+    cases = ((2, 5, 6, 4), (2, 8, 7, 4), (2, 4, 8, 4), (1, 1, 5, 3), (3, 9, 7, 7))
+    return all_right(_padded_and_masked(function, *case) for case in cases)
+
+
+def _padded_and_masked(function: Callable[..., Any], images: int, height: int, width: int, window: int) -> Verdict:
+    x = torch.arange(1.0, 1 + images * height * width * 3).reshape(images, height, width, 3)
+    found, real = tensors(call(function, x, window), 2, "Return two tensors, the padded map and the mask")
+    rows, columns = -height % window, -width % window
+    top, left = rows // 2, columns // 2
+
+    def padded(top: int, left: int) -> Tensor:
+        return F.pad(x, (0, 0, left, columns - left, top, rows - top))
+
     praise = "As many rows above as below, and the mask in the order of the windows."
-    for images, height, width, window in ((2, 5, 6, 4), (2, 8, 7, 4), (2, 4, 8, 4), (1, 1, 5, 3), (3, 9, 7, 7)):
-        x = torch.arange(1.0, 1 + images * height * width * 3).reshape(images, height, width, 3)
-        answer = call(function, x, window)
-        if not isinstance(answer, tuple) or len(answer) != 2 or not all(isinstance(a, Tensor) for a in answer):
-            return not_yet("Return two tensors, the padded map and the mask.")
-        rows, columns = -height % window, -width % window
-        top, left = rows // 2, columns // 2
-
-        def padded(top: int, left: int, rows: int = rows, columns: int = columns, x: Tensor = x) -> Tensor:
-            return F.pad(x, (0, 0, left, columns - left, top, rows - top))
-
-        right = padded(top, left)
-        verdict = compare(
-            answer[0],
-            right,
-            praise,
-            {
-                "Everything was added at the bottom and on the right.": padded(0, 0),
-                "An odd row or column goes below, or right.": padded(rows - top, columns - left),
-                "The numbers for rows and for columns are swapped: F.pad begins with the last axis.": F.pad(
-                    x, (0, 0, top, rows - top, left, columns - left)
-                ),
-            },
-        )
-        if not verdict.right:
-            return verdict
-        real = tensor(answer[1], "mask as a tensor")
-        map_mask = F.pad(torch.ones(1, height, width, 1), (0, 0, left, columns - left, top, rows - top))
-        mask = window_partition(map_mask, window).squeeze(-1)
-        if real.is_floating_point():
-            return not_yet("The mask must be boolean: ~ and masked_fill need it so.")
-        verdict = compare(
-            real.int(),
-            mask.int(),
-            praise,
-            {
-                "The mask is turned round: it is True for real tokens.": 1 - mask.int(),
-                "The mask is still a map; cut it into windows, as the tokens are.": map_mask.squeeze(-1).int(),
-                "The mask is in the map's order; the windows have another: use window_partition.": map_mask.reshape(
-                    -1, window**2
-                ).int(),
-            },
-        )
-        if not verdict.right:
-            return not_yet(verdict.message.replace("Expected the shape", "For the mask, expected the shape"))
-    return Verdict(True, praise)
+    mistakes = {
+        "Everything was added at the bottom and on the right.": padded(0, 0),
+        "An odd row goes below, an odd column to the right.": padded(rows - top, columns - left),
+        "The numbers for rows and for columns are swapped: F.pad begins with the last axis.": F.pad(
+            x, (0, 0, top, rows - top, left, columns - left)
+        ),
+    }
+    verdict = compare(found, padded(top, left), praise, mistakes)
+    if not verdict:
+        return verdict
+    if real.dtype != torch.bool:
+        return not_yet("The mask must be boolean: ~ and masked_fill need that.")
+    map_mask = F.pad(torch.ones(1, height, width, 1), (0, 0, left, columns - left, top, rows - top))
+    mask = window_partition(map_mask, window).squeeze(-1)
+    mistakes = {
+        "The mask is the wrong way round: it is True for real tokens.": 1 - mask,
+        "The mask is still a map; cut it into windows, as the tokens are.": map_mask.squeeze(-1),
+        "The mask is in the map's order; the windows have another: use window_partition.": map_mask.reshape(
+            -1, window**2
+        ),
+    }
+    return compare(real, mask, praise, mistakes, name="mask")
 
 
 @checker()
@@ -202,25 +190,21 @@ def missing_mask(answer: Sequence[float]) -> Verdict:
     """Exercise 9.6: norms without the mask over norms with it, for 49, 28, 7 and 1 real tokens of 49."""
     if answer is None:
         return not_yet("Measure the four numbers, put them into this cell, then run it again.")
-    found = torch.tensor(numbers(answer, 4, "Expected a list of four numbers"))
-    right = torch.tensor([49.0, 28, 7, 1]) / 49
-
-    def near(values: Tensor) -> bool:
-        return bool(((found - values).abs() <= 0.06 * values.abs() + 1e-3).all())
-
-    if near(right):
-        return Verdict(True, "Now answer the question: which rule is this, and why?")
-    if near(right.flip(0)):
-        return not_yet("The order is turned: begin with 49 real tokens.")
-    if near(1 / right):
-        return not_yet("That is with the mask divided by without; turn it round.")
-    if near(1 - right):
-        return not_yet("That is how much is lost; the ratio is what is left.")
-    if near(torch.ones(4)):
-        return not_yet("Both are the same everywhere: did zeros_only get the maps that do not fit?")
-    if abs(found[0] - 1) > 0.01:
-        return not_yet("With 49 real tokens nothing is padded, so the first ratio must be 1.")
-    return not_yet("The first number is right, the others are not. Did you initialise with layer.apply(init_weights)?")
+    found = numbers(answer, 4, "Expected a list of four numbers")
+    right = [49 / 49, 28 / 49, 7 / 49, 1 / 49]
+    mistakes = {
+        "The order is reversed: begin with 49 real tokens.": right[::-1],
+        "You divided the norm with the mask by the norm without it; invert it.": [1 / ratio for ratio in right],
+        "That is how much is lost; the ratio is what is left.": [1 - ratio for ratio in right],
+        "Both are the same everywhere: did zeros_only get the maps that do not fit?": [1.0] * 4,
+    }
+    otherwise = (
+        "With 49 real tokens nothing is padded, so the first ratio must be 1."
+        if abs(found[0] - 1) > 0.01
+        else "The first number is right, the others are not. Did you initialise with layer.apply(init_weights)?"
+    )
+    praise = "Now answer the question: which rule is this, and why?"
+    return compare_numbers(found, right, praise, mistakes, otherwise, relative=0.06, absolute=2e-3)
 
 
 @checker()
@@ -255,27 +239,25 @@ def _drifted(function: Callable[..., Any], name: str, size: int) -> Verdict:
             "grown model. Load convert_state_dict(model.state_dict(), grown) into it, which resizes them."
         },
     )
-    found = torch.tensor(numbers(answer, 2, "Return two numbers, for padding and for grown windows"))
+    found = numbers(answer, 2, "Return two numbers, for padding and for grown windows")
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         grown = create_model("nano", image_size=size).eval()
         grown.load_state_dict(convert_state_dict(model.state_dict(), grown))
         reference = model(normalize(crop_to(photo, 64)))
         larger = normalize(crop_to(photo, size))
         padded_logits, grown_logits = model(larger), grown(larger)
-        changes = torch.stack([(logits - reference).norm() for logits in (padded_logits, grown_logits)])
-    right = changes / reference.norm()
-
-    def near(values: Tensor) -> bool:
-        return bool((found - values).abs().max() <= 1e-3 * values.abs().max())
-
-    if near(right):
-        return Verdict(True, "Now try several photographs and sizes, and answer the question.")
-    if near(right.flip(0)):
-        return not_yet("The two are swapped: the model as it is comes first, the grown one second.")
-    if near(changes):
-        return not_yet("Divide by the norm of the logits at 64 pixels.")
-    if near(right[:1].expand(2)):
-        return not_yet("Both numbers are those of the model as it is; the second needs grown windows.")
-    if abs(found[0] - right[0]) <= 1e-3 * right[0]:
-        return not_yet("The first number is right. Does the grown model have the same weights, and is it in eval mode?")
-    return not_yet(f"{found[0]:.3f} and {found[1]:.3f} are not it. Is the reference the logits at 64 pixels?")
+        changes = [(logits - reference).norm().item() for logits in (padded_logits, grown_logits)]
+        scale = reference.norm().item()
+    padded, grown_windows = (change / scale for change in changes)
+    mistakes = {
+        "The two are swapped: the model as it is comes first, the grown one second.": (grown_windows, padded),
+        "Divide by the norm of the logits at 64 pixels.": changes,
+        "Both numbers are those of the model as it is; the second needs grown windows.": (padded, padded),
+    }
+    otherwise = (
+        "The first number is right. Does the grown model have the same weights, and is it in eval mode?"
+        if abs(found[0] - padded) <= 1e-3 * padded
+        else f"{found[0]:.3g} and {found[1]:.3g} are not right. Is the reference the logits at 64 pixels?"
+    )
+    praise = "Now try several photographs and sizes, and answer the question."
+    return compare_numbers(found, (padded, grown_windows), praise, mistakes, otherwise, relative=1e-3)

@@ -8,7 +8,16 @@ import torch
 from torch import Tensor
 
 from gcvit_edu.check.answers import call, numbers, returned_number
-from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, compare_formula, compare_numbers, not_yet
+from gcvit_edu.check.verdict import (
+    Verdict,
+    all_right,
+    checker,
+    compare,
+    compare_formula,
+    compare_number,
+    compare_numbers,
+    not_yet,
+)
 
 
 @checker(without=("torch.cross_entropy", "torch.cross_entropy_loss"))
@@ -38,7 +47,7 @@ def smoothed_loss(function: Callable[[Tensor, int, float], Tensor]) -> Verdict:
             "The right class has too much: it keeps 1 - smoothing, not 1.": loss(1 + smoothing / n, smoothing / n),
             "The logarithm of the probabilities is missing.": smooth(smoothing, z.softmax(0)),
             "The softmax is missing.": smooth(smoothing, z),
-            "The sign is turned: a loss is minus the logarithm.": -smooth(smoothing),
+            "The sign is wrong: a loss is minus the logarithm.": -smooth(smoothing),
             "Sum over the classes; do not take the mean.": smooth(smoothing) / n,
             "PyTorch's cross-entropy uses the natural logarithm.": smooth(smoothing) / math.log(2),
         }
@@ -101,7 +110,7 @@ def plateau(function: Callable[[int, int, int, int, float], float]) -> Verdict:
 
 @checker()
 def half_life(function: Callable[[int], float]) -> Verdict:
-    """Exercise 10.3: function(steps) is the decay whose last so many steps have half of the say."""
+    """Exercise 10.3: function(steps) is the decay with which the last so many steps have half of the say."""
     return compare_formula(
         function,
         [(1,), (5,), (22,), (346,)],
@@ -134,7 +143,7 @@ def part_factors(function: Callable[[list[int]], list[float]]) -> Verdict:
         }
         found = numbers(call(function, sizes), None, "Return a list of numbers, one for each part")
         factors = torch.tensor(found, dtype=torch.float64)
-        return compare(factors, right, "Now a batch in parts is a batch.", mistakes, tolerance=1e-6)
+        return compare(factors, right, "Now a batch in parts equals the whole batch.", mistakes, tolerance=1e-6)
 
     return all_right(map(tried, ([32, 32, 16, 4], [8], [5, 3], [7, 7, 7], [1, 2, 3, 4, 5])))
 
@@ -151,7 +160,7 @@ def counted_once(function: Callable[[list[list[bool]], int], float]) -> Verdict:
         share = "Return a share, a number from 0 to 1"
         answer = returned_number(call(function, found, pictures), share)
         one_after_another = [right for part in found for right in part][:pictures]
-        mistakes = {
+        mistakes: dict[str, float] = {
             "The repeated pictures are counted, too.": sum(filled) / len(filled),
             "All right answers, repeated ones included, over the real pictures: that could even exceed 1.": sum(filled)
             / pictures,
@@ -164,10 +173,9 @@ def counted_once(function: Callable[[list[list[bool]], int], float]) -> Verdict:
         }
         otherwise = f"For {processes} processes and {pictures} pictures your function gives {answer:.4f}."
         if len(filled) == pictures:
-            mistakes = {"Where nothing is repeated, nothing should be left out.": answer}
-        others = {diagnosis: [wrong] for diagnosis, wrong in mistakes.items()}
+            mistakes, otherwise = {}, "Where nothing is repeated, nothing should be left out."
         praise = "Each picture once, with any number of processes."
-        return compare_numbers([answer], [sum(truth) / pictures], praise, others, otherwise)
+        return compare_number(answer, sum(truth) / pictures, praise, mistakes, otherwise)
 
     truth = [True] * 7 + [False, True, False, True]
     return all_right(
@@ -199,28 +207,26 @@ def deviation_by_group(function: Callable[[Tensor, Tensor], float]) -> Verdict:
             "Divide by the number of drawings, outside the root.": wanted * n,
             "Divide by the number of drawings, not by that of the emoji.": wanted * n / emoji,
             "Divide by n outside the root, not inside.": wanted * math.sqrt(n),
-            "Take the accuracy off first: a group is off by its right answers minus q times its drawings.": length(hits)
+            "Subtract the accuracy first: a group is off by its right answers minus q times its drawings.": length(hits)
             / n,
             "That takes each emoji's mean; emoji with fewer drawings count less.": means.std(correction=0).item()
             / math.sqrt(emoji),
         }
         answer = returned_number(call(function, right, group), "Return a number", tensors=True)
         otherwise = f"For a small example your function gives {answer:.4f}, and {wanted:.4f} was expected."
-        others = {diagnosis: [wrong] for diagnosis, wrong in mistakes.items()}
-        return compare_numbers(
-            [answer], [wanted], "Now apply it to the shipped network.", others, otherwise, relative=1e-4
-        )
+        praise = "Now apply it to the shipped network."
+        return compare_number(answer, wanted, praise, mistakes, otherwise, relative=1e-4)
 
     generator = torch.Generator().manual_seed(0)
     return all_right(tried(*_drawings(counts, generator)) for counts in ([3, 3, 2, 3] * 10, [1, 4, 2] * 5))
 
 
 def _drawings(counts: list[int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Right or wrong and number of the emoji, of so many drawings of each emoji."""
+    """For so many drawings of each emoji: whether each is right, and the number of its emoji."""
     group = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
     right = (torch.rand(len(counts), generator=generator) < 0.7)[group]
     right = right ^ (torch.rand(len(right), generator=generator) < 0.15)
-    order = torch.randperm(len(right), generator=generator)  # sisters need not stand side by side
+    order = torch.randperm(len(right), generator=generator)  # drawings of one emoji need not stand side by side
     return right[order], group[order]
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gcvit_edu.check.answers import boolean, call, number, returned_number
 from gcvit_edu.check.forbidden import LOOP
-from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, compare_numbers, not_yet
+from gcvit_edu.check.verdict import Verdict, all_right, checker, compare, compare_measured, compare_number, not_yet
 from gcvit_edu.maps import attention_map, windows_to_map
 from gcvit_edu.maps.faithfulness.baselines import centre_prior, contrast_map
 from gcvit_edu.model import GCViT
@@ -29,7 +29,7 @@ def mean_of_columns(function: Callable[[Tensor], Tensor]) -> Verdict:
             "That is the largest share that a key gets; take the mean over the queries.": weights.mean(2).amax(2),
             "The mean over the heads is missing.": weights.mean(3),
             "The mean over the queries is missing.": weights.mean(2),
-            "Keep the windows apart: each is a part of the map of its own.": weights.mean((1, 2, 3)),
+            "Keep the windows apart: each is a separate part of the map.": weights.mean((1, 2, 3)),
         }
         answer = call(function, weights)
         return compare(answer, weights.mean((2, 3)), "Each window sums to one.", mistakes)
@@ -77,7 +77,7 @@ def put_together(function: Callable[[Tensor, int, int, int], Tensor]) -> Verdict
 
 @checker()
 def one_of_many(function: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
-    """Exercise 11.3: function(within, log_sums) makes one softmax of several, (N, T) and (N,) -> (N, T)."""
+    """Exercise 11.3: function(within, log_sums) makes one softmax out of several, (N, T) and (N,) -> (N, T)."""
     generator = torch.Generator().manual_seed(0)
 
     def tried(logits: Tensor) -> Verdict:
@@ -87,7 +87,7 @@ def one_of_many(function: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
         mistakes = {
             "Nothing was changed: each window still sums to one.": within,
             "All windows still count alike.": within / len(within),
-            "The logarithms of the sums are no shares; take exp of them.": within * sums[:, None],
+            "The logarithms of the sums are not shares; take their exp.": within * sums[:, None],
             "Divide by the sum over all windows, so that the result sums to one.": within * sums.exp()[:, None],
             "Multiply by a window's share; do not divide by it.": within / sums.softmax(0)[:, None],
             "One softmax too many: the shares within windows are not logits.": (within * sums[:, None])
@@ -95,7 +95,7 @@ def one_of_many(function: Callable[[Tensor, Tensor], Tensor]) -> Verdict:
             .softmax(0)
             .view_as(within),
         }
-        verdict = compare(answer, right, "The shares of shares.", mistakes)
+        verdict = compare(answer, right, "Each window's share, times the shares within it.", mistakes)
         large = call(function, within, sums + 1000)
         if verdict.right and not compare(large, right, "", {}).right:
             return not_yet("It fails for large logits, whose exp is infinite. softmax takes the largest off first.")
@@ -124,7 +124,7 @@ def rolled_out(function: Callable[[list[Tensor], float], Tensor]) -> Verdict:
             return reached
 
         mistakes = {
-            "The order is turned: the last block's matrix stands on the left.": product(stay, matrices[::-1]).mean(0),
+            "The order is reversed: the last block's matrix stands on the left.": product(stay, matrices[::-1]).mean(0),
             "What stays and what is replaced are mixed up.": product(1 - stay, matrices).mean(0),
             "That takes one half for what stays; it is an argument here.": product(0.5, matrices).mean(0),
             "Nothing stays: the residual path is missing.": product(0.0, matrices).mean(0),
@@ -136,7 +136,7 @@ def rolled_out(function: Callable[[list[Tensor], float], Tensor]) -> Verdict:
             "That is the whole matrix; take the mean over the last tokens.": product(stay, matrices),
         }
         answer = call(function, matrices, stay)
-        return compare(answer, product(stay, matrices).mean(0), "A walk with a share of rest.", mistakes)
+        return compare(answer, product(stay, matrices).mean(0), "A random walk that rests now and then.", mistakes)
 
     cases = ((3, 5, 0.7), (1, 3, 0.2), (4, 2, 0.5), (2, 6, 0.9))
     return all_right(
@@ -161,7 +161,8 @@ def points_at(function: Callable[[Tensor, Tensor], float]) -> Verdict:
     def tried(values: Tensor, mask: Tensor, right: float, mistakes: Mapping[str, float]) -> Verdict:
         answer = returned_number(call(function, values, mask), "Return a number", tensors=True)
         praise = "A map that is the same everywhere scores what a guess does."
-        return _compare_number(answer, right, praise, mistakes)
+        otherwise = f"Your answer is {answer:.3f}, which is not right."
+        return compare_number(answer, right, praise, mistakes, otherwise)
 
     corner = torch.tensor([[True, False], [False, False]])
     flat = {"A map that is the same everywhere should score the object's share of the picture.": 2 / 3}
@@ -197,31 +198,24 @@ def sees_through(function: Callable[[Callable[[GCViT, Tensor], Tensor]], bool]) 
     for name, diagnosis in passed.items():
         if answers[name]:
             return not_yet(diagnosis)
-    return Verdict(True, "What passes can still be wrong; what fails is.")
+    return Verdict(True, "A map that passes can still be wrong; one that fails is wrong.")
 
 
 @checker()
 def chance_of_likeness(answer: float | None) -> Verdict:
-    """Exercise 11.7: how often two unrelated maps of four tokens have a rank correlation of 0.8 or more."""
+    """Exercise 11.7: the probability that two unrelated maps of four tokens have a rank correlation of 0.8 or more."""
     answer = number(answer)
     mistakes = {
         "That counts maps in the very same order only; 0.8 is reached by others, too. "
-        "With >= 0.8 rounding may hide them.": 1 / 24,
-        "The same order has the correlation 1, and counts, too.": 3 / 24,
-        "That counts -0.8 and below, too; only the positive ones were asked for.": 8 / 24,
-        "Those are the maps below 0.8.": 20 / 24,
-        "Four of how many? Divide by the number of orders.": 4.0,
+        "With >= 0.8 rounding may hide them.": (1 / 24, 0.004),
+        "The same order has the correlation 1, and counts, too.": (3 / 24, 0.012),
+        "That counts -0.8 and below, too; only the positive ones were asked for.": (8 / 24, 0.03),
+        "Those are the maps below 0.8.": (20 / 24, 0.08),
+        "Four of how many? Divide by the number of orders.": (4.0, 0.4),
     }
+    otherwise = f"{answer:.3g} is not right. How many of the 24 orders have a correlation of 0.8 or more?"
     praise = "Four of 24 orders: a likeness of four tokens is no finding."
-    return _compare_number(answer, 4 / 24, praise, mistakes, relative=0.09)
-
-
-def _compare_number(
-    answer: float, right: float, praise: str, mistakes: Mapping[str, float], relative: float = 1e-5
-) -> Verdict:
-    otherwise = f"Your answer is {answer:.3f}, which is not right."
-    others = {diagnosis: [wrong] for diagnosis, wrong in mistakes.items()}
-    return compare_numbers([answer], [right], praise, others, otherwise, relative=relative)
+    return compare_measured(answer, (4 / 24, 0.016), praise, mistakes, otherwise)
 
 
 def _attention(model: GCViT, image: Tensor) -> Tensor:

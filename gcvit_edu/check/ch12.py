@@ -1,4 +1,4 @@
-"""Checkers for the exercises of chapter 12, Does the global query matter?"""
+"""Checkers of chapter 12, Does the global query matter?"""
 
 import itertools
 import math
@@ -16,6 +16,7 @@ from gcvit_edu.check.verdict import (
     compare,
     compare_cases,
     compare_formula,
+    compare_number,
     compare_numbers,
     not_yet,
 )
@@ -40,7 +41,7 @@ def one_vector(function: Callable[[Tensor], Tensor]) -> Verdict:
             "That is zero; one vector knows as little, and is not zero.": torch.zeros_like(query),
         }
         answer = call(function, query)
-        return compare(answer, mean.expand_as(query), "It says nothing of any picture, and costs little.", mistakes)
+        return compare(answer, mean.expand_as(query), "It says nothing about any picture, and costs little.", mistakes)
 
     generator = torch.Generator().manual_seed(0)
     shapes = ((3, 2, 4, 5), (1, 3, 9, 2), (2, 1, 4, 4), (4, 2, 1, 3))
@@ -91,16 +92,16 @@ def paired_interval(function: Callable[[list[float], list[float], float], tuple[
             "The ends have changed places, or a and b have: it is a - b.": ends(t * s / math.sqrt(n), -mean),
             "That treats the two as unpaired; take the differences first.": ends(t * apart / math.sqrt(n)),
             "Divide by n - 1, not by n: the mean was taken from the same numbers.": ends(t * whole / math.sqrt(n)),
-            "That is where single seeds lie; the mean's deviation is smaller by the root of n.": ends(t * s),
+            "That is the interval for single seeds; the mean's deviation is smaller by the root of n.": ends(t * s),
             "Divide by the root of n, not by n.": ends(t * s / n),
-            "Use the factor t; 1.96 takes the deviation for known.": ends(1.96 * s / math.sqrt(n)),
+            "Use the factor t; 1.96 assumes that the deviation is known.": ends(1.96 * s / math.sqrt(n)),
             "Use the t that is given; 4.30 is for three seeds.": ends(4.3 * s / math.sqrt(n)),
             "Use the t that is given; 4.303 is for three seeds.": ends(4.302653 * s / math.sqrt(n)),
             "The factor t is missing: that is one standard error.": ends(s / math.sqrt(n)),
         }
         found = numbers(call(function, a, b, t), 2, "Return two numbers: the lower and the upper end")
         otherwise = f"For {n} seeds your ends are {found[0]:.2f} and {found[1]:.2f}, which is not right."
-        praise = "With three seeds, more than half of its width is Student's doing."
+        praise = "With three seeds, more than half of its width comes from Student's factor."
         return compare_numbers(found, ends(t * s / math.sqrt(n)), praise, mistakes, otherwise, relative=1e-4)
 
     cases = (
@@ -116,26 +117,25 @@ def drawn_accuracy(function: Callable[[Tensor, Tensor, list[int]], float]) -> Ve
     """Exercise 12.4: function(right, group, drawn) is the accuracy over the drawings of the drawn emoji."""
 
     def tried(right: Tensor, group: Tensor, drawn: list[int]) -> Verdict:
-        own = [right[group == one].double() for one in drawn]
-        wanted = torch.cat(own).mean().item()
+        def share(values: Tensor) -> float:
+            return values.double().mean().item()
+
+        own = [right[group == one] for one in drawn]
+        once = [right[group == one] for one in sorted(set(drawn))]
+        wanted, hits = share(torch.cat(own)), float(torch.cat(own).sum())
         mistakes = {
-            "An emoji that is drawn twice counts twice.": torch.cat(
-                [right[group == one].double() for one in sorted(set(drawn))]
-            ).mean(),
-            "That is the mean of the emoji's accuracies; each drawing should count alike.": sum(
-                one.mean() for one in own
-            )
+            "An emoji that is drawn twice counts twice.": share(torch.cat(once)),
+            "That is the mean of the emoji's accuracies; each drawing should count alike.": sum(map(share, own))
             / len(own),
-            "Those are drawings with these numbers; draw emoji, with all their drawings.": right[drawn].double().mean(),
-            "That is the accuracy of all drawings; nothing was drawn.": right.double().mean(),
-            "That is the number of right answers; divide it by the drawings.": torch.cat(own).sum(),
-            "Divide by the drawings that were drawn, not by all there are.": torch.cat(own).sum() / len(right),
-            "Divide by the drawings, not by the emoji.": torch.cat(own).sum() / len(drawn),
+            "Those are drawings with these numbers; draw emoji, with all their drawings.": share(right[drawn]),
+            "That is the accuracy of all drawings; nothing was drawn.": share(right),
+            "That is the number of right answers; divide it by the drawings.": hits,
+            "Divide by the drawings that were drawn, not by all there are.": hits / len(right),
+            "Divide by the drawings, not by the emoji.": hits / len(drawn),
         }
         answer = returned_number(call(function, right, group, drawn), "Return a number", tensors=True)
         otherwise = f"For a small example your function gives {answer:.4f}, and {wanted:.4f} was expected."
-        others = {diagnosis: [float(wrong)] for diagnosis, wrong in mistakes.items()}
-        return compare_numbers([answer], [wanted], "Whole emoji, each as often as it was drawn.", others, otherwise)
+        return compare_number(answer, wanted, "Whole emoji, each as often as it was drawn.", mistakes, otherwise)
 
     group = torch.tensor([0, 0, 0, 1, 2, 2, 3, 3, 3, 1])
     right = torch.tensor([1, 1, 0, 0, 1, 0, 1, 1, 1, 0]).bool()
@@ -195,7 +195,7 @@ def sign_flips(function: Callable[[list[float]], float]) -> Verdict:
 @checker()
 def message(answer: Any) -> Verdict:
     """Exercise 12.7: (keys, values) of two tokens, so that attention with a query q gives 1 / (1 + exp(-q))."""
-    keys, values = answer if isinstance(answer, tuple) and len(answer) == 2 else (None, None)
+    keys, values = answer if isinstance(answer, tuple | list) and len(answer) == 2 else (None, None)
     if keys is None or values is None:
         return not_yet("Put two numbers into each list, then run it again.")
     k, v = (
@@ -211,7 +211,7 @@ def message(answer: Any) -> Verdict:
         alike = "keys" if k[0] == k[1] else "values"
         return not_yet(f"The output is {found[0]:.2f} whatever the query says: the two {alike} are alike.")
     if found.allclose(torch.sigmoid(-q), atol=1e-6):
-        return not_yet("That falls where it should rise: change over the keys, or the values.")
+        return not_yet("That falls where it should rise: swap the keys, or the values.")
     if abs(k[0] - k[1]).item() != 1 and set(v.tolist()) == {0.0, 1.0}:
         return not_yet("The values are right; by how much must the keys differ?")
-    return not_yet(f"For the query 1 the output is {((k).softmax(-1) @ v).item():.3f}, and 0.731 was expected.")
+    return not_yet(f"For the query 1 the output is {(k.softmax(-1) @ v).item():.3f}, and 0.731 was expected.")

@@ -54,7 +54,7 @@ def share_seen(function: Callable[[int, int, int, float], float]) -> Verdict:
             (640, 480, 288, 0.95),
         ],
         lambda w, h, size, ratio: (ratio * min(w, h)) ** 2 / (w * h),
-        "So much is looked at, and nothing of the rest.",
+        "That much is seen, and nothing of the rest.",
         {
             "The shorter side is resized, not the longer one.": lambda w, h, s, r: (r * max(w, h)) ** 2 / (w * h),
             # Also what comes of comparing sides in place of areas, as min**2 / (w * h) is min / max.

@@ -1,7 +1,8 @@
-"""Does an answer use what its exercise forbids?
+"""Notices an answer that uses what its exercise forbids.
 
 A function has many names: F.max_pool2d is reached as nn.MaxPool2d and torch.max_pool2d too, or by a name that a
-notebook imports. So nobody looks at names: Python reports every call while the reader's function runs (sys.setprofile).
+notebook imports. So the names in the reader's code do not matter: Python reports every call while the function runs
+(sys.setprofile).
 """
 
 import dis
@@ -16,7 +17,7 @@ LOOP = "a loop"
 
 
 def watched(function: Callable[..., Any], names: Collection[str], used: set[str]) -> Callable[..., Any]:
-    """The same function, which notes in `used` what it uses of these names.
+    """The same function, which also notes which of these names it uses.
 
     Args:
         function: the reader's.
@@ -60,7 +61,10 @@ class _Counting(TorchFunctionMode):
 
 
 def steps(function: Callable[..., Any], *arguments: Any) -> int:
-    """How many of PyTorch's functions a call needs: more for a larger input where it loops over the input's parts."""
+    """The number of PyTorch's functions that a call uses.
+
+    It grows with the input where the function loops over the input's parts.
+    """
     with _Counting() as counting:
         function(*arguments)
     return counting.calls

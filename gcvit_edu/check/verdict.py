@@ -1,4 +1,4 @@
-"""What a checker answers, and how it compares an answer with the right one and with typical mistakes."""
+"""The verdict on an answer, and its comparison with the right answer and with those of typical mistakes."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,12 @@ LINES, CHARACTERS = 10, 1000  # a verdict is read beneath a cell: never a page
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to an exercise: right or not, and why. True if right. In a notebook it shows as its text."""
+    """The verdict on an answer to an exercise. It is true if the answer is right; a notebook shows it as its text.
+
+    Attributes:
+        right: whether the answer is right.
+        message: the reason, or what to try next.
+    """
 
     right: bool
     message: str
@@ -40,11 +45,11 @@ def not_yet(message: str) -> Verdict:
 
 
 def checker(*, without: Collection[str] = ()) -> Callable[[Callable[[Any], Verdict]], Callable[[Any], Verdict]]:
-    """Make a checker of a function that compares an answer: whatever it is given, it returns a verdict.
+    """Turn a function that compares an answer into a checker, which returns a verdict whatever it is given.
 
     Args:
-        without: what the exercise forbids, as in `forbidden.watched`. A result that is right but was found with it is
-            not accepted; one that is wrong gets its own diagnosis.
+        without: what the exercise forbids, named as in `forbidden.watched`. A right result that was found with it is
+            not accepted; a wrong one gets its own diagnosis.
     """
 
     def decorate(check: Callable[[Any], Verdict]) -> Callable[[Any], Verdict]:
@@ -68,19 +73,22 @@ def checker(*, without: Collection[str] = ()) -> Callable[[Callable[[Any], Verdi
 
 
 def all_right(verdicts: Iterable[Verdict]) -> Verdict:
-    """The first wrong verdict, or the last: for a checker that tries several cases, one after the other."""
+    """The first wrong verdict, or else the last one: for a checker that tries several cases one after another."""
     for tried, verdict in enumerate(verdicts):
         if not verdict:
-            return (
-                not_yet(f"Right in {tried} of the cases tried, but not in the next: {verdict.message}")
-                if tried
-                else verdict
-            )
+            cases = "the first case" if tried == 1 else f"the first {tried} cases"
+            return not_yet(f"Right in {cases}, but not in the next: {verdict.message}") if tried else verdict
     return verdict
 
 
 def compare(
-    answer: Any, right: Tensor, praise: str, mistakes: Mapping[str, Tensor], *, tolerance: float = 1e-4
+    answer: Any,
+    right: Tensor,
+    praise: str,
+    mistakes: Mapping[str, Tensor],
+    *,
+    tolerance: float = 1e-4,
+    name: str = "tensor",
 ) -> Verdict:
     """Compare a tensor with the right one, and with what typical mistakes give.
 
@@ -89,23 +97,25 @@ def compare(
         right: what it should have returned.
         praise: what to say if it did.
         mistakes: results of typical mistakes, by their diagnosis ("the bias is missing").
-        tolerance: largest difference that counts as equal, relative to right's largest value.
+        tolerance: largest difference that counts as equal, relative to the largest value of the right tensor.
+        name: what the tensor is, in a word.
 
     Raises:
-        Refusal: if the answer is no tensor with values.
+        Refusal: if the answer is not a tensor with values.
     """
-    answer = tensor(answer)
-    if answer.shape == right.shape and _close(answer, right, tolerance):
-        return Verdict(True, praise)
-    for diagnosis, wrong in mistakes.items():
-        if answer.shape == wrong.shape and _close(answer, wrong, tolerance):
-            return not_yet(diagnosis)
+    answer = tensor(answer, name)
+
+    def fits(wanted: Tensor) -> bool:
+        return answer.shape == wanted.shape and _close(answer, wanted, tolerance)
+
     if answer.shape != right.shape:
-        return not_yet(f"Expected the shape {tuple(right.shape)}, got {tuple(answer.shape)}.")
-    if not torch.isfinite(answer.double()).all():
-        return not_yet("Your answer holds values that are infinite or not a number.")
-    difference = (answer.double() - right.double()).abs().max()
-    return not_yet(f"The shape is right, the values are not: the largest difference is {difference:.2g}.")
+        otherwise = f"Expected a {name} of shape {tuple(right.shape)}, got one of shape {tuple(answer.shape)}."
+    elif not torch.isfinite(answer.double()).all():
+        otherwise = "Your answer has values that are infinite or not a number (NaN)."
+    else:
+        difference = (answer.double() - right.double()).abs().max() if right.numel() else 0.0
+        otherwise = f"The shape is right, the values are not: the largest difference is {difference:.2g}."
+    return _recognised(fits, right, praise, mistakes, otherwise)
 
 
 def compare_numbers(
@@ -116,24 +126,71 @@ def compare_numbers(
     otherwise: str,
     *,
     relative: float = 1e-5,
+    absolute: float = 1e-9,
 ) -> Verdict:
     """Compare numbers, up to rounding, with the right ones, and with what typical mistakes give.
 
     Args:
         answers: what the reader found.
-        right: what he should have found.
-        praise: what to say if he did.
+        right: what they should have found.
+        praise: what to say if they did.
+        mistakes: results of typical mistakes, by their diagnosis.
+        otherwise: what to say if no mistake explains the answer.
+        relative: largest difference that counts as equal, relative to the larger number.
+        absolute: a difference that counts as equal whatever the numbers are.
+    """
+
+    def fits(wanted: Sequence[float]) -> bool:
+        return all(_near(a, b, relative, absolute) for a, b in zip(answers, wanted, strict=True))
+
+    return _recognised(fits, right, praise, mistakes, otherwise)
+
+
+def compare_number(
+    answer: float,
+    right: float,
+    praise: str,
+    mistakes: Mapping[str, float],
+    otherwise: str,
+    *,
+    relative: float = 1e-5,
+) -> Verdict:
+    """Compare one number, up to rounding, with the right one, and with what typical mistakes give.
+
+    Args:
+        answer: what the reader found.
+        right: what they should have found.
+        praise: what to say if they did.
         mistakes: results of typical mistakes, by their diagnosis.
         otherwise: what to say if no mistake explains the answer.
         relative: largest difference that counts as equal, relative to the larger number.
     """
+    others = {diagnosis: [wrong] for diagnosis, wrong in mistakes.items()}
+    return compare_numbers([answer], [right], praise, others, otherwise, relative=relative)
 
-    def fits(wanted: Sequence[float]) -> bool:
-        return all(_near(a, b, relative) for a, b in zip(answers, wanted, strict=True))
 
-    if fits(right):
-        return Verdict(True, praise)
-    return not_yet(next((diagnosis for diagnosis, wrong in mistakes.items() if fits(wrong)), otherwise))
+def compare_measured(
+    answer: float,
+    right: tuple[float, float],
+    praise: str,
+    mistakes: Mapping[str, tuple[float, float]],
+    otherwise: str,
+) -> Verdict:
+    """Compare a number that was measured with the right one, and with what typical mistakes give.
+
+    Args:
+        answer: what the reader measured.
+        right: the number expected, and the largest difference from it that still counts as right.
+        praise: what to say if it is right.
+        mistakes: by their diagnosis, the numbers that typical mistakes give, each with its largest difference.
+        otherwise: what to say if no mistake explains the number.
+    """
+
+    def fits(wanted: tuple[float, float]) -> bool:
+        expected, difference = wanted
+        return abs(answer - expected) < difference
+
+    return _recognised(fits, right, praise, mistakes, otherwise)
 
 
 def compare_formula(
@@ -154,11 +211,11 @@ def compare_formula(
         right: the formula.
         praise: what to say if the function follows it.
         mistakes: other formulas, by their diagnosis.
-        tensors: whether tensors of one element are numbers, too.
+        tensors: whether a tensor of one element also counts as a number.
         relative: largest difference that counts as equal, relative to the larger number.
 
     Raises:
-        Refusal: if an answer is no number.
+        Refusal: if an answer is not a number.
     """
     answers = [returned_number(call(function, *case), tensors=tensors) for case in cases]
     wanted = [right(*case) for case in cases]
@@ -177,7 +234,12 @@ def compare_cases(
 ) -> Verdict:
     """Compare a function's answers, exactly, with the right ones, and with what typical mistakes give.
 
-    An answer is a whole number or a boolean, or a pair of numbers where `right` gives a pair.
+    Args:
+        function: the reader's.
+        cases: the arguments of each call.
+        right: gives a whole number, a boolean, or a tuple of numbers or of pairs of them, as the answers should be.
+        mistakes: other functions, by their diagnosis.
+        praise: what to say if all answers are right.
 
     Raises:
         Refusal: if an answer is none of these.
@@ -185,7 +247,7 @@ def compare_cases(
     answers = [call(function, *case) for case in cases]
     wanted = right(*cases[0])
     size = len(wanted) if isinstance(wanted, tuple) else 0
-    words = {0: "one number", 2: "two numbers", 3: "three numbers"}[size]
+    words = _words(wanted)
     for place, answer in enumerate(answers):
         if not size and getattr(answer, "ndim", 0):
             return not_yet(f"Return {words}; yours is {kind(answer)}.")
@@ -202,13 +264,32 @@ def compare_cases(
     return not_yet(_not_right(case, answer))
 
 
+def _recognised(
+    fits: Callable[[Any], bool], right: Any, praise: str, mistakes: Mapping[str, Any], otherwise: str
+) -> Verdict:
+    """The verdict on an answer that fits the right one, or the first of the mistakes, or neither."""
+    if fits(right):
+        return Verdict(True, praise)
+    return not_yet(next((diagnosis for diagnosis, wrong in mistakes.items() if fits(wrong)), otherwise))
+
+
+def _words(wanted: Any) -> str:
+    """The kind of a right answer, in words."""
+    if isinstance(wanted, bool):
+        return "True or False"
+    if not isinstance(wanted, tuple):
+        return "one number"
+    count = {2: "two", 3: "three", 4: "four"}[len(wanted)]
+    return f"{count} pairs of numbers" if isinstance(wanted[0], tuple) else f"{count} numbers"
+
+
 def _not_right(case: tuple, answer: Any) -> str:
     shown = f"{answer:.4g}" if isinstance(answer, float) else short(answer)
     return f"For {', '.join(map(short, case))} your function gives {shown}, which is not right."
 
 
-def _near(a: float, b: float, relative: float) -> bool:
-    return isclose(a, b, rel_tol=relative, abs_tol=1e-9)
+def _near(a: float, b: float, relative: float, absolute: float = 1e-9) -> bool:
+    return isclose(a, b, rel_tol=relative, abs_tol=absolute)
 
 
 def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:
