@@ -232,7 +232,7 @@ def welcome_problems(welcome: str, chapters: list[str]) -> list[str]:
         *(f"{name} exists but is not linked" for name in chapters if name not in linked),
         *(f"{name} is linked but does not exist" for name in linked if name not in chapters),
         *(f"neither linked nor planned: {line}" for line in neither),
-        *(["the chapters are out of order"] if numbers != list(range(1, len(table) + 1)) else []),
+        *(["the chapters are out of order"] if numbers != list(range(len(table))) else []),
     ]
 
 

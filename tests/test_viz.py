@@ -43,6 +43,24 @@ def test_number_grids_write_every_number_and_tint_groups() -> None:
     assert np.ptp(tint[1, 1]) == 0  # grey
 
 
+def test_rearranged_arrays_have_cells_of_one_size_and_an_arrow_between() -> None:
+    before, heads = torch.arange(6).reshape(3, 2), torch.arange(6).reshape(2, 3, 1)
+    groups = [torch.tensor([0, 1]).expand(3, 2), torch.tensor([0, -1])[:, None, None].expand(2, 3, 1)]
+    viz.rearranged({"tokens": before}, {"two heads": heads}, groups=groups)
+    (ax,) = plt.gcf().axes
+    words = [text.get_text() for text in ax.texts if text.get_text()]  # the arrow is a text without words
+    assert words == [*"012345", "tokens", *"012345", "two heads"]
+    cells = ax.patches
+    assert {(cell.get_width(), cell.get_height()) for cell in cells} == {(1, 1)}
+    edges = [cell.get_x() for cell in cells]
+    (arrow,) = set(ax.texts) - {text for text in ax.texts if text.get_text()}
+    assert max(edges[:6]) + 1 < arrow.xyann[0] < arrow.xy[0] < min(edges[6:])
+    assert edges[6] == edges[7] < edges[9]  # the heads stand side by side
+    tints = [cell.get_facecolor() for cell in cells]
+    assert tints[0] == tints[6] != tints[1]
+    assert len(set(tints[9][:3])) == 1  # grey
+
+
 def test_windows_are_drawn_where_they_are() -> None:
     image = Image.new("RGB", (56, 56))
     viz.windows_on_photo(image, {"four windows": (4, 7)})

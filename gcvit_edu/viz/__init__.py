@@ -18,6 +18,7 @@ from gcvit_edu.viz.photos import (
     windows_on_photo,
 )
 from gcvit_edu.viz.points import points
+from gcvit_edu.viz.rearranged import rearranged
 from gcvit_edu.viz.results import confusion, seeds
 from gcvit_edu.viz.sizes import cells_on_photo, padding_on_photo
 from gcvit_edu.viz.style import GLOBAL, GREY, LOCAL, PINK
@@ -47,6 +48,7 @@ __all__ = [
     "padding_on_photo",
     "pictures",
     "points",
+    "rearranged",
     "seeds",
     "table",
     "windows_on_photo",
