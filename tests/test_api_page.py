@@ -191,7 +191,8 @@ def entry(html: str, address: str) -> str:
 
 
 def first_line(value: Any) -> str:
-    return " ".join((inspect.getdoc(value) or "").split("\n")[0].split())
+    """As the page shows it: code without its backticks."""
+    return " ".join((inspect.getdoc(value) or "").split("\n")[0].replace("`", "").split())
 
 
 def missing_lines(html: str) -> list[str]:
