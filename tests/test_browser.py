@@ -16,6 +16,8 @@ import yaml
 from _browser import DESKTOP, PHONE, Open, Visit, cannot_run
 from _project import BOOK, ROOT
 
+from gcvit_edu.viz import table
+
 pytest_plugins = ("_browser",)
 
 HTML = ROOT / "_build" / "html"
@@ -171,6 +173,22 @@ CONTRAST = """(least) => {
     return [...problems];
 }"""
 
+# What code shows as a table is one for a screen reader and for the keyboard, too.
+TABLES = """() => {
+    const problems = [];
+    for (const table of document.querySelectorAll("article .cell_output table")) {
+        const start = table.textContent.trim().replace(/\\s+/g, " ").slice(0, 40), box = table.parentElement;
+        const scrolls = ["auto", "scroll"].includes(getComputedStyle(box).overflowX);
+        const named = table.caption?.textContent.trim() || box.getAttribute("aria-label")?.trim();
+        const rows = [...table.querySelectorAll("tbody tr")];
+        if (!named) problems.push("no name: " + start);
+        if (!scrolls || box.tabIndex < 0) problems.push("cannot be scrolled with the keyboard: " + start);
+        if (!table.querySelector("thead th[scope=col]")) problems.push("no header row: " + start);
+        if (!rows.every((row) => row.querySelector("th[scope=row]"))) problems.push("a row without a name: " + start);
+    }
+    return problems;
+}"""
+
 BACKGROUND = "() => getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number)"
 FOCUS = """() => {
     const style = getComputedStyle(document.activeElement);
@@ -197,6 +215,10 @@ def image_problems(visited: Visit) -> list[str]:
 def contrast_problems(visited: Visit) -> list[str]:
     visited.page.evaluate("document.getAnimations().forEach((one) => one.finish())")  # colours may fade in
     return visited.page.evaluate(CONTRAST, LEAST_CONTRAST)
+
+
+def table_problems(visited: Visit) -> list[str]:
+    return visited.page.evaluate(TABLES)
 
 
 def colab_address(config: dict[str, Any], page: str) -> str:
@@ -248,6 +270,11 @@ def test_text_can_be_read(page: str, scheme: str, address: str, visit: Open) -> 
     visited.page.evaluate(UNFOLD)
     assert visited.page.locator("html").get_attribute("data-theme") == scheme
     assert contrast_problems(visited) == []
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_tables_have_names_and_headers(page: str, address: str, visit: Open) -> None:
+    assert table_problems(visit(f"{address}/{page}", width=PHONE)) == []
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -366,7 +393,8 @@ def test_a_good_page_passes_every_check(made_up: Callable[[str], Visit]) -> None
     visited = made_up("")
     assert visited.outside == []
     assert visited.complaints == []
-    for check in (formula_problems, overflow_problems, separated_problems, image_problems, contrast_problems):
+    checks = (formula_problems, overflow_problems, separated_problems, image_problems, contrast_problems)
+    for check in (*checks, table_problems):
         assert check(visited) == []
 
 
@@ -394,6 +422,23 @@ def test_a_bad_formula_is_found(html: str, found: str, made_up: Callable[[str], 
 )
 def test_what_sticks_out_is_found(html: str, made_up: Callable[[str], Visit]) -> None:
     assert overflow_problems(made_up(html))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("", "", []),
+        ("aria-label", "data-label", ["no name"]),
+        ("overflow-x: auto;", "", ["cannot be scrolled with the keyboard"]),
+        ('tabindex="0"', "", ["cannot be scrolled with the keyboard"]),
+        ('scope="col"', "", ["no header row"]),
+        ('scope="row"', "", ["a row without a name"]),
+    ],
+)
+def test_a_poor_table_is_found(old: str, new: str, found: list[str], made_up: Callable[[str], Visit]) -> None:
+    html = table([["a", 1], ["b", 2]], ["name", "count"])._repr_html_().replace(old, new)
+    problems = table_problems(made_up(f'<div class="cell_output">{html}</div>'))
+    assert [problem.split(": ")[0] for problem in problems] == found
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ def cell_with(text: str, notebook: NotebookNode) -> NotebookNode:
 def test_half_of_the_first_drawings_are_named_rightly() -> None:
     notebook = read_notebook(BOOK / "01_first_look.ipynb")
     assert "Half of the eight above are right" in cell_with("of the eight above", notebook).source
-    printed = cell_with("in truth: {right}", notebook).outputs[0].text
-    rows = re.findall(r"^\d  (\w+), \d+% +in truth: (\w+)$", printed, re.MULTILINE)
+    shown = cell_with('"in truth"', notebook).outputs[0].data["text/plain"]
+    rows = re.findall(r"^ +\d  (\w+) +\d+%  (\w+)$", shown, re.MULTILINE)
     assert len(rows) == 8
     assert sum(guess == truth for guess, truth in rows) == 4
 

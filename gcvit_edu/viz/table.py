@@ -61,9 +61,10 @@ class Table:
 
 
 def table(rows: Iterable[Sequence[object]], header: Sequence[str], formats: str = "", caption: str = "") -> Table:
-    """Show rows under a header; let it be the last line of a cell, or give it to `display` or `print`.
+    """Show rows under a header.
 
-    The first column names its row. A column stands flush right if all that it holds are numbers.
+    Let it be the last line of a cell, or give it to `display` or `print`. The first column names its row. A
+    column stands flush right if all that it holds are numbers.
 
     Args:
         rows: one sequence of values per row: text, numbers, booleans ("yes", "no"), None (an en dash), or a pair of
