@@ -9,7 +9,9 @@ from _project import PACKAGE
 from gcvit_edu.check import Verdict
 
 Checker = Callable[[Any], Verdict]
-CHAPTERS = [path.stem for path in sorted((PACKAGE / "check").glob("ch[0-9][0-9].py"))]
+CHAPTERS = [
+    path.stem for name in ("ch[0-9][0-9]", "appendix_?") for path in sorted((PACKAGE / "check").glob(f"{name}.py"))
+]
 ANSWERS = [import_module(f"_answers_{name}") for name in CHAPTERS]
 RIGHT: list[tuple[Checker, Any]] = [case for module in ANSWERS for case in module.RIGHT]
 WRONG: list[tuple[Checker, Any, str]] = [case for module in ANSWERS for case in module.WRONG]

@@ -144,6 +144,7 @@ def test_mathjax_is_the_whole_one_and_comes_with_its_licence() -> None:
 def test_figures_are_numbered_by_chapter() -> None:
     assert chapter_of("5. Window attention") == 5
     assert chapter_of("16. Fast and deployable") == 16
+    assert chapter_of("A. Other people's weights") == "A"
     assert chapter_of("Notation") is None
     titles = {"index": "Welcome", "five": "5. Window attention", "notation": "Notation"}
     numbers = {

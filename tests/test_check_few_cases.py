@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from _answers_appendix_a import to_timm
 from _answers_ch03 import by_slices as convolved
 from _answers_ch04 import by_slices as depthwise
 from _answers_ch04 import gates
 from _answers_ch05 import merged, one_by_one
 from _answers_ch06 import by_slices as pooled
-from _answers_ch08 import parameters, to_timm
+from _answers_ch08 import parameters
 from _answers_ch09 import by_place, centred
 from _answers_ch10 import rate
 from _answers_ch11 import put, walk
@@ -20,7 +21,7 @@ from _checkers import Checker
 from torch import Tensor, nn
 
 from gcvit_edu.attention import attend_explicit
-from gcvit_edu.check import ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11, ch12, ch13, ch14
+from gcvit_edu.check import appendix_a, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11, ch12, ch13, ch14
 
 
 def window_seven(height: int, width: int, dim: int, window: int | None) -> int:
@@ -88,8 +89,8 @@ WRONG: list[tuple[Checker, Any]] = [
         lambda h, w, c, s, r, g: h * w * c * (3 * c + 2 * 49 + 6 * c) if g else local_cost(h, w, c, s, r),
     ),
     (ch08.block_parameters, lambda c, h, w, r, g: parameters(c, h, w, round(r), g)),
-    (ch08.timm_name, names_to_nine),
-    (ch08.report, lambda found, wanted: [sorted(wanted.keys() - found), ["y.bias", "z.bias"], ["e.weight"]]),
+    (appendix_a.timm_name, names_to_nine),
+    (appendix_a.report, lambda found, wanted: [sorted(wanted.keys() - found), ["y.bias", "z.bias"], ["e.weight"]]),
     (ch09.whole_windows, lambda *sides: all(220 < side < 225 or side == 448 for side in sides)),
     (ch09.rows_covered, lambda n, w, i: (i * n // 7, -(-(i + 1) * n // 7) - 1)),
     (ch09.resized_row, lambda row, window: by_place(row, window, 0.6, "linear")),

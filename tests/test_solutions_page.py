@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from _mini_book import build, chapter, text_of
 from _project import CHAPTERS
-from chapters import read_chapter
+from chapters import Chapter, read_chapter
 from solutions_page import exercises_in
 
 PAGE = "# Solutions\n\n```{solutions}\n```\n"
@@ -49,10 +49,10 @@ def test_exercises_are_read() -> None:
     assert "return a + b" not in last.solution
 
 
-@pytest.mark.parametrize("path", [path for path in CHAPTERS if path.name[0].isdigit()], ids=lambda path: path.stem)
-def test_every_exercise_of_a_chapter_has_what_the_page_shows(path: Path) -> None:
-    made = read_chapter(path, path.stem)
-    assert made is not None
+@pytest.mark.parametrize(
+    "made", [made for path in CHAPTERS if (made := read_chapter(path, path.stem))], ids=lambda made: made.docname
+)
+def test_every_exercise_of_a_chapter_has_what_the_page_shows(made: Chapter) -> None:
     exercises = exercises_in("\n\n".join(made.sources("markdown")))
     headings = [
         number for text in made.sources("markdown") for number in re.findall(r"^### Exercise (\S+):", text, re.M)
@@ -65,7 +65,13 @@ def test_every_exercise_of_a_chapter_has_what_the_page_shows(path: Path) -> None
 
 
 def test_page_is_built_and_leads_to_the_exercises(tmp_path: Path) -> None:
-    pages = {"03_sums.ipynb": chapter(*CELLS), "04_no_exercises.ipynb": chapter("# 4. None"), "solutions.md": PAGE}
+    appendix = chapter("# A. More sums", "## Exercises\n\n### Exercise A.1: more", ("answer = None", ""), THOUGHT)
+    pages = {
+        "a_more.ipynb": appendix,
+        "03_sums.ipynb": chapter(*CELLS),
+        "04_no_exercises.ipynb": chapter("# 4. None"),
+        "solutions.md": PAGE,
+    }
     done = build(tmp_path, pages, ["solutions_page"])
     assert done.returncode == 0, done.stderr
     html = (tmp_path / "html" / "book" / "solutions.html").read_text(encoding="utf-8")
@@ -75,15 +81,16 @@ def test_page_is_built_and_leads_to_the_exercises(tmp_path: Path) -> None:
     assert {text_of(title): address for address, title in links.items()} == {
         r"Exercise 3.1: add a and \(b\)": "03_sums.html#exercise-3-1-add-a-and-b",
         "Exercise 3.10: the last": "03_sums.html#exercise-3-10-the-last",
+        "Exercise A.1: more": "a_more.html#exercise-a-1-more",
     }
-    target = (tmp_path / "html" / "book" / "03_sums.html").read_text(encoding="utf-8")
-    for address in links:
-        assert f'id="{address.split("#")[1]}"' in target
-    assert html.count('<details class="solution">') == html.count("</details>") == 2
+    for page, anchor in [address.split("#") for address in links]:
+        assert f'id="{anchor}"' in (tmp_path / "html" / "book" / page).read_text(encoding="utf-8")
+    assert html.count('<details class="solution">') == html.count("</details>") == 3
     assert 'href="03_sums.html#adding"' in html
     assert "★☆☆, 5 minutes" in html
     assert "The hint stays" not in html
-    assert re.findall("<h2>([^<]*)<a", html) == ["3. Sums"]  # chapter 4 has nothing to solve
+    # Appendices come last; chapter 4 has nothing to solve.
+    assert re.findall("<h2>([^<]*)<a", html) == ["3. Sums", "A. More sums"]
 
 
 def test_an_exercise_without_a_heading_of_its_own_fails_the_build(tmp_path: Path) -> None:

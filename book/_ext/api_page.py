@@ -85,7 +85,7 @@ def process_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any,
     builders = app.env.temp_data.get("api_builders", {}).get(name.rpartition(".")[2], [])
     is_checker = name.startswith(f"{PACKAGE}.check.")  # one may be called like something in another chapter
     if what in ("class", "function") and builders and not is_checker:
-        links = [f":doc:`chapter {one.number}, {one.name} </{one.docname}>`" for one in builders]
+        links = [f":doc:`{one.place}, {one.name} </{one.docname}>`" for one in builders]
         lines += ["", f"Built in {' and '.join(links)}.", ""]
 
 

@@ -1,7 +1,8 @@
 """Numbers figures, tables and equations by chapter: the third figure of chapter 5 is Figure 5.3.
 
-A chapter's title carries its number ("5. Window attention"), and chapters may be missing while the
-book grows, so Sphinx's own section numbers cannot be used. Pages without a number keep counting on.
+A chapter's title carries its number ("5. Window attention"), an appendix's its letter ("A. Other people's weights").
+Chapters may be missing while the book grows, so Sphinx's own section numbers cannot be used. Pages without a number
+keep counting on.
 """
 
 import re
@@ -10,13 +11,15 @@ from collections import defaultdict
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
-NUMBERED_TITLE = re.compile(r"(\d+)\. ")
+NUMBERED_TITLE = re.compile(r"(\d+|[A-Z])\. ")
 
 
-def chapter_of(title: str) -> int | None:
-    """The number that a chapter's title starts with: "5. Window attention" -> 5."""
+def chapter_of(title: str) -> int | str | None:
+    """The number or letter that a chapter's title starts with: "5. Window attention" -> 5."""
     found = NUMBERED_TITLE.match(title)
-    return int(found[1]) if found else None
+    if not found:
+        return None
+    return int(found[1]) if found[1].isdigit() else found[1]
 
 
 def renumber(app: Sphinx, env: BuildEnvironment) -> list[str]:

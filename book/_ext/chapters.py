@@ -12,7 +12,7 @@ from sphinx.environment import BuildEnvironment
 
 from notebook_source import for_the_book
 
-TITLE = re.compile(r"^# (?P<number>\d+)\. (?P<name>.+)$", re.MULTILINE)
+TITLE = re.compile(r"^# (?P<number>\d+|[A-Z])\. (?P<name>.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,20 @@ class Chapter:
 
     Attributes:
         docname: Sphinx's name of its page.
-        number: the number in its title.
+        number: the number in its title; an appendix has a letter.
         name: the rest of its title.
         notebook: its cells, as the book is built from them.
     """
 
     docname: str
-    number: int
+    number: int | str
     name: str
     notebook: NotebookNode
+
+    @property
+    def place(self) -> str:
+        """How the text names it: "chapter 5", "appendix A"."""
+        return f"{'appendix' if isinstance(self.number, str) else 'chapter'} {self.number}"
 
     def sources(self, kind: str) -> list[str]:
         """The cells of a kind ("markdown" or "code"), drafts left out."""
@@ -50,16 +55,17 @@ def read_chapter(path: Path, docname: str) -> Chapter | None:
     notebook = for_the_book(nbformat.read(path, as_version=4))
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and (title := TITLE.search(cell.source)):
-            return Chapter(docname, int(title["number"]), title["name"].strip(), notebook)
+            number = title["number"]
+            return Chapter(docname, int(number) if number.isdigit() else number, title["name"].strip(), notebook)
     return None
 
 
 def chapters_of_the_book(env: BuildEnvironment) -> Iterator[Chapter]:
-    """The chapters that _toc.yml names, by number; the page that asks is built again when one changes."""
+    """The chapters that _toc.yml names, by number, then the appendices; the page that asks is built again with them."""
     found = []
     for docname in env.found_docs:
         path = Path(env.doc2path(docname))
         if path.suffix == ".ipynb":
             env.note_dependency(str(path))
             found.append(read_chapter(path, docname))
-    yield from sorted((chapter for chapter in found if chapter), key=lambda chapter: chapter.number)
+    yield from sorted(filter(None, found), key=lambda chapter: (isinstance(chapter.number, str), chapter.number))

@@ -17,7 +17,7 @@ from sphinx.util.nodes import make_refnode
 
 from chapters import Chapter, chapters_of_the_book
 
-HEADING = re.compile(r"^### Exercise (?P<number>\d+\.\d+)(?:: *(?P<title>.+))?$", re.MULTILINE)
+HEADING = re.compile(r"^### Exercise (?P<number>(?:\d+|[A-Z])\.\d+)(?:: *(?P<title>.+))?$", re.MULTILINE)
 PRICE = re.compile(r"★[★☆]{2}, \d+ minutes?")
 SOLUTION = re.compile(r'<details class="solution">.*?</details>', re.DOTALL)
 LINK_WITHIN = re.compile(r"\]\(#")
