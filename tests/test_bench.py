@@ -145,6 +145,7 @@ def test_the_allocator_is_that_of_the_workers_only(
     assert "MALLOC_MMAP_MAX_" not in os.environ
 
 
+@pytest.mark.usefixtures("ours_alone")
 def test_a_model_that_does_not_run_is_said_clearly() -> None:
     with pytest.raises(ValueError, match=r"ours does not run \(RuntimeError: .*memory"):
         measure(Setting(image_size=32, batch_size=10**10), repeats=1, warm_up=0, rounds=1)

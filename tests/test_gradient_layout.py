@@ -73,4 +73,6 @@ def steps_of_one_process(rank: int, folder: str) -> None:
 
 
 def test_two_processes_train_without_a_warning(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(steps_of_one_process, args=(str(tmp_path),), nprocs=2)
+    torch.multiprocessing.start_processes(
+        steps_of_one_process, args=(str(tmp_path),), nprocs=2, start_method="forkserver"
+    )
