@@ -56,7 +56,7 @@ WRONG: list[tuple[Callable[[Any], Verdict], Any, str]] = [
     (appendix_a.timm_name, lambda name: to_timm(name, leave=7), "2 of"),
     (appendix_a.report, lambda found, wanted: report(wanted, found), "swapped"),
     (appendix_a.report, lambda found, wanted: report(found, wanted)[:2], "Return three lists"),
-    (appendix_a.report, lambda found, wanted: ("a.weight", "y.bias", "e.weight"), "not a text"),
+    (appendix_a.report, lambda found, wanted: ("a.weight", "y.bias", "e.weight"), "not a string"),
     (appendix_a.report, by_size, "both have six numbers"),
     (appendix_a.report, lambda found, wanted: tuple(part[::-1] for part in report(found, wanted)), "a sorted list"),
     (appendix_a.report, lambda found, wanted: (*report(found, wanted)[:2], ["a.weight", "e.weight"]), "on both sides"),
