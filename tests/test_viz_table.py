@@ -43,7 +43,7 @@ def test_html_has_a_caption_headers_of_rows_and_columns_and_the_same_cells() -> 
 def test_a_column_without_a_name_has_no_empty_header() -> None:
     box = parsed(table([["a", 1]], ["", "count"])._repr_html_())
     assert [cell.tag for cell in box.find("table/thead/tr")] == ["td", "th"]
-    assert box.attrib["aria-label"] == ", count"
+    assert box.attrib["aria-label"] == "count"
     assert box.find("table/caption") is None
 
 

@@ -41,7 +41,7 @@ class Table:
         head = "".join(self._head(place, name) for place, name in enumerate(self.header))
         body = "".join(f"<tr>{self._row(row)}</tr>\n" for row in self.cells)
         caption = f'<caption style="{_CAPTION}">{escape(self.caption)}</caption>\n' if self.caption else ""
-        label = escape(self.caption or ", ".join(self.header), quote=True)
+        label = escape(self.caption or ", ".join(filter(None, self.header)), quote=True)
         # A box that scrolls must be reachable with the keyboard, and then it needs a name.
         return (
             f'<div class="results" style="{_SCROLL}" role="region" tabindex="0" aria-label="{label}">\n'
@@ -68,7 +68,7 @@ def table(rows: Iterable[Sequence[object]], header: Sequence[str], formats: str 
 
     Args:
         rows: one sequence of values per row: text, numbers, booleans ("yes", "no"), None (an en dash), or a pair of
-            numbers, which is an interval ("-1.0 to 2.5"). A tensor of one element is a number.
+            numbers, an interval ("-1.0 to 2.5"; write a shape as text). A tensor of one element is a number.
         header: the names of the columns.
         formats: of the numbers in each column, in Python's format language and separated by spaces, "-" for a column
             without one, as in "- .1% +.2f"; without formats, whole numbers have commas between thousands, and other
