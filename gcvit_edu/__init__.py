@@ -17,7 +17,7 @@ __version__ = "0.2.0"
 
 put_up_signposts()
 
-# Imported when first asked for: some bring timm, which takes seconds to import.
+# Imported at the first use: some of them import timm, which takes seconds.
 _LATER = {
     "create_model": "gcvit_edu.zoo",
     "list_models": "gcvit_edu.variants",

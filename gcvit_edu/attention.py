@@ -10,12 +10,17 @@ from gcvit_edu.windows import pad_to_windows, queries_for_windows, window_merge,
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = None) -> Tensor:
-    """softmax(q k^T / sqrt(d) + bias) v, by PyTorch's fused kernel where that is possible.
+    """softmax(q k^T / sqrt(d) + bias) v like attend_explicit, by PyTorch's fused kernel where that is possible.
 
-    See attend_explicit for the shapes; both give the same result.
+    Args:
+        q: (B*N, h, T, d), or (B, h, T, d) where the N windows of an image share their queries.
+        k: (B*N, h, T, d), windows image-major.
+        v: as k.
+        bias: (h, T, T), added to the logits.
+        real: (N, T), False for padded tokens, which no query may look at.
     """
     # With a mask the fused kernel would need the bias repeated in memory for each window. On the CPU it has no backward
-    # pass through the bias, and PyTorch's replacement is slower than ours.
+    # pass through the bias, and PyTorch's fallback is slower than ours.
     # A trace takes the fused kernel either way: PyTorch checks a trace by a second one, without gradients.
     trains_on_cpu = q.device.type == "cpu" and torch.is_grad_enabled() and not torch.jit.is_tracing()
     if real is not None or trains_on_cpu:

@@ -24,7 +24,7 @@ class AttentionRecord:
         window: side of the window, T = window**2.
         grid: rows and columns of windows, N = rows * columns.
         map_size: height and width of the map before padding, in tokens.
-        shift: by how many rows and columns the map was rolled, up and to the left, before it was cut into windows.
+        shift: rows and columns by which the map was rolled, up and to the left, before it was cut into windows.
     """
 
     stage: int
@@ -38,18 +38,18 @@ class AttentionRecord:
 
 
 def shift_of(attn: nn.Module, map_size: tuple[int, int]) -> int:
-    """By how many rows and columns an attention layer rolls a map of this size before it cuts it into windows."""
+    """The rows and columns by which an attention layer rolls a map of this size before it cuts it into windows."""
     shifted = isinstance(attn, ShiftedWindowAttention) and map_size != (attn.window, attn.window)
     return attn.window // 2 if shifted else 0
 
 
 @contextmanager
 def capture_attention(model: GCViT) -> Iterator[list[AttentionRecord]]:
-    """Within the context, each forward pass adds one record per block, in order, to the list it yields.
+    """A context in which each forward pass adds one record per block, in order, to the list that it yields.
 
     The outputs do not change, beyond the rounding of another kernel. Records keep their part of the autograd graph,
-    if there is one, and the outputs are computed from them: torch.autograd.grad(logits[0, 3], record.weights) says
-    how much a class gains by each weight. On leaving, also by an exception, the model is as it was. Copy or save the
+    if there is one, and the outputs are computed from them: torch.autograd.grad(logits[0, 3], record.weights) is
+    the gain of a class by each weight. At the end, also after an exception, the model is as before. Copy or save the
     model outside the context: a copy made within goes on recording.
 
         with capture_attention(model) as records:
@@ -102,6 +102,6 @@ def _record(
 
     def undo() -> None:
         hook.remove()
-        del attn.attend  # the class's own shows again
+        del attn.attend  # the class's own attend is used again
 
     return undo

@@ -24,7 +24,7 @@ class GCViTConfig:
 
     Lists are accepted where tuples are named, and are stored as tuples.
 
-    Args:
+    Attributes:
         embed_dim: C, the channels of stage 1; stage s has C * 2**s, counted from 0.
         depths: blocks of each stage, two or more; counted from 0, even blocks are local, odd ones global.
         num_heads: attention heads of each stage.

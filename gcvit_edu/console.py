@@ -1,4 +1,4 @@
-"""What every command does around its own work: find its module, print anything, end at Ctrl-C without a traceback."""
+"""The common parts of all commands: find the module, print any characters, end at Ctrl-C without a traceback."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 def printable(text: object, encoding: str | None = None) -> str:
-    """A text with what an encoding (UTF-8) lacks as backslash escapes; a file's name may have any bytes."""
+    """A text with backslash escapes for characters that an encoding (UTF-8) lacks; a file name may have any bytes."""
     encoding = encoding or "utf-8"
     return str(text).encode(encoding, "backslashreplace").decode(encoding)
 
@@ -33,12 +33,12 @@ def run_one_of(package: str, commands: Mapping[str, str], arguments: Sequence[st
     """Run one of a package's commands: the first argument names its module, whose main gets the others.
 
     Args:
-        package: in which the modules lie, such as gcvit_edu.bench.
-        commands: each module's name, and what it does in a few words.
+        package: the package of the modules, such as gcvit_edu.bench.
+        commands: each module's name, and its purpose in a few words.
         arguments: of the command line; None for those of this process.
 
     Returns:
-        The exit code: the command's own, 0 where it returns another thing than a code, 2 for a name that is unknown.
+        The exit code: the command's own, 0 where it returns something else, 2 for an unknown name.
     """
     name, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or [""]
     if name not in commands:

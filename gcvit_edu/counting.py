@@ -1,4 +1,4 @@
-"""Counting what a network holds and what it computes."""
+"""Counting a network's parameters and multiply-adds."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True)
 class Counts:
-    """Parameters, and multiply-adds of one forward pass (half the floating-point operations)."""
+    """Counts of parameters, and of the multiply-adds of one forward pass (half the floating-point operations).
+
+    Attributes:
+        parameters: their number, trained or frozen.
+        multiply_adds: of matrix products and convolutions.
+    """
 
     parameters: int
     multiply_adds: int
@@ -26,11 +31,11 @@ def count(module: nn.Module, *inputs: Tensor) -> Counts:
 
     Args:
         module: any module, on any device; only the shapes of its weights are used.
-        inputs: what to call it with; only their shapes are used. May be left out for a GC ViT:
-            one image of its config.image_size.
+        inputs: its arguments; only their shapes are used. They may be left out for a GC ViT, which then
+            gets one image of its config.image_size.
 
     Raises:
-        ValueError: if there are no inputs and the module does not say which it takes.
+        ValueError: if there are no inputs and the module has no config.
     """
     if not inputs:
         config = getattr(module, "config", None)

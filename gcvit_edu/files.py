@@ -1,4 +1,4 @@
-"""Where the data folder is, and writing files that are whole or absent."""
+"""The place of the data folder, and writing files that are whole or absent."""
 
 import errno
 import json
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 _PACKAGE = Path(__file__).resolve().parent
-HALF = ".writing"  # behind the name of a file that is not whole yet
-# What fsync raises where a file system has no such thing; not what a full or a failing disk raises.
+HALF = ".writing"  # suffix of a file that is not whole yet
+# Errors of fsync where a file system does not support it; not those of a full or a failing disk.
 _NO_FSYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 # Folders are opened for it, too: VirtualBox, SMB and Windows refuse one or the other.
 _NO_FSYNC_OF_FOLDERS = _NO_FSYNC | {errno.EBADF, errno.EACCES, errno.EPERM, errno.EISDIR}
@@ -30,12 +30,12 @@ def data_folder(name: str) -> Path:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write; it gets its name when the block ends without an error, and lasts through a power cut then.
+    """A file to write; it gets its name when the block ends without an error, and then survives a power cut.
 
-    Where the file system cannot force a file or a folder onto the disk, it is up to that system when it does so.
+    If the file system cannot force a file or a folder onto the disk, the system decides when it is written there.
 
     Raises:
-        OSError: if it cannot be written, a full disk above all; what was there before stays.
+        OSError: if it cannot be written, for example on a full disk; an older file stays.
     """
     beside = path.with_name(path.name + HALF)
     try:
@@ -52,7 +52,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _sync(descriptor: int, cannot: set[int]) -> None:
-    """Force a file onto the disk, unless the file system says by one of these error numbers that it cannot do so."""
+    """Force a file onto the disk, unless the file system answers with an error number for "not supported"."""
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -77,7 +77,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that at every moment its name stands for the old content or the new, never for a part.
 
     Raises:
-        OSError: if it cannot be written, a full disk above all; the old file is as it was.
+        OSError: if it cannot be written, for example on a full disk; the old file is as it was.
     """
     try:
         with whole_file(path) as file:

@@ -1,4 +1,4 @@
-"""The machine that something runs on: what it is, its clock, its memory, and what GPUs can do by their data sheets."""
+"""The machine: its name, its clock, its memory, and the speeds of GPUs by their data sheets."""
 
 import os
 import platform
@@ -13,11 +13,11 @@ from statistics import median
 
 import torch
 
-_PACKAGES = ("gcvit-edu", "torch", "torchvision", "timm", "numpy")  # whose versions a run notes
+_PACKAGES = ("gcvit-edu", "torch", "torchvision", "timm", "numpy")  # packages whose versions a run records
 
 
 def describe_machine(device: str) -> str:
-    """Hardware and versions, in one line; device is "cpu" or "cuda"."""
+    """The hardware and the versions of software, in one line; device is "cpu" or "cuda"."""
     import timm  # takes seconds
 
     if device == "cuda":
@@ -37,7 +37,7 @@ def _processor() -> str:
 
 
 def peak_memory(device: torch.device | str = "cpu") -> int | None:
-    """Most bytes in use so far, of a GPU by PyTorch, or of this process; None where the system does not say."""
+    """The most bytes in use so far, by PyTorch on a GPU, or by this process; None if the system does not tell."""
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")  # Linux; its ru_maxrss would begin with the parent's peak
@@ -57,7 +57,7 @@ def milliseconds(compute: Callable[..., object], *inputs: object, repeats: int =
     """Median time of compute(*inputs) on the CPU, in milliseconds, after one call that is not counted.
 
     The first call is slower: memory is allocated, and code is chosen. On a GPU a call returns before its work is done,
-    so this is no measure of one.
+    so this function is not for GPUs.
 
     Args:
         compute: a module or a function; no gradients are recorded.
@@ -79,7 +79,7 @@ def milliseconds(compute: Callable[..., object], *inputs: object, repeats: int =
 
 @cache
 def versions() -> dict[str, str]:
-    """What a run is made with; asked for once, as packages may be installed again while it lasts."""
+    """The versions that a run uses; looked up once, as packages may be installed again while it lasts."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -91,7 +91,7 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Card:
-    """A GPU by its data sheet.
+    """A GPU with the numbers of its data sheet.
 
     Attributes:
         peak: dense bfloat16 products with tensor cores, 1e12 operations per second.
@@ -116,12 +116,12 @@ CARDS = {
     "L40S": Card(362, 864, 350),
     "RTX 5090": Card(209.5, 1792, 575, "RTX 5090, eager"),
 }
-# What PyTorch calls a card, as throughput prints it. Only names that were seen: others of the kind have other powers.
+# PyTorch's name of a card, as the bench prints it -> ours. Only names that we have seen: similar cards differ in power.
 AS_PYTORCH_CALLS_IT = {"NVIDIA H100 80GB HBM3": "H100"}
 
 
-# Of all cards, in 1e12 operations per second; these three are slower than the others of their name. A more special
-# name stands before a shorter one; names are compared word by word, as an L40 is no L4.
+# The peaks of all cards, in 1e12 operations per second; these three are slower than the others of their name. A longer
+# name comes before a shorter one; names are compared word by word, as an L40 is no L4.
 PEAKS = {"H100 PCIe": 756.0, "H100 NVL": 835.0, "H200 NVL": 835.0} | {name: card.peak for name, card in CARDS.items()}
 
 

@@ -1,4 +1,4 @@
-"""Refusing what cannot be a batch of images."""
+"""Refusing tensors that cannot be a batch of images."""
 
 import torch
 from torch import Tensor, fx
@@ -10,16 +10,16 @@ LARGEST_OF_16_BITS = 65535
 
 
 def check_image(image: Tensor, config: GCViTConfig) -> None:
-    """Refuse what cannot be a batch of normalised images for this network.
+    """Refuse a tensor that cannot be a batch of normalised images for this network.
 
-    Values are looked at only for colour images on the CPU, and not while a compiler or transform traces the network.
-    Values beyond any picture's are let pass: tools that count operations run a network on memory nobody has filled.
+    Values are checked only for colour images on the CPU, and not while a compiler or transform traces the network.
+    Values larger than any picture's are accepted: tools that count operations run a network on uninitialised memory.
 
     Raises:
         ValueError: for a wrong number of dimensions or channels, a size below 32 pixels, a size that is not known (in
             export with dynamic height or width), integers, infinite values, or values like those of an image from 0 to
             255, or to 65535; for torch.fx's tracer, unless it takes this function as one step; and for maps that are
-            no whole windows in torch.onnx.export(dynamo=False).
+            not whole windows in torch.onnx.export(dynamo=False).
     """
     if isinstance(image, fx.Proxy):
         raise ValueError(
@@ -51,7 +51,7 @@ def check_image(image: Tensor, config: GCViTConfig) -> None:
 
 
 def _largest(image: Tensor) -> float:
-    """The largest size of a value, NaN where one is, or 0 where there is none to look at cheaply."""
+    """The largest size of a value, NaN if one is, or 0 if the values cannot be checked cheaply."""
     if image.device.type != "cpu" or not image.numel() or torch.compiler.is_compiling():
         return 0.0
     try:
@@ -68,7 +68,7 @@ def _check_large_values(image: Tensor) -> None:
         return
     if image.isinf().any():
         raise ValueError("the image holds infinite values; look for a division by zero where it was normalised")
-    # A few large values among small ones are no picture either, unless all are whole numbers: then a dark one.
+    # A few large values among small ones are no picture either, unless all are whole numbers, as in a dark picture.
     if largest > LARGEST_NORMAL and (sizes.mean() > 3 or sizes.equal(sizes.round())):
         raise ValueError(
             f"the image holds values of up to {largest:.0f} in size, so it is not normalised; divide by 255 (one of "
@@ -79,7 +79,7 @@ def _check_large_values(image: Tensor) -> None:
 def _refuse_unknown_sizes(height: int, width: int) -> None:
     """Refuse to export for any size: the program would be right at the example's, and ONNX holds no check of it."""
     unknown = any(isinstance(side, torch.SymInt) for side in (height, width))
-    # Strict mode shows symbols as plain numbers, so its compiler is asked.
+    # Strict mode shows symbols as plain numbers; only its compiler knows that they are symbols.
     if not unknown and hasattr(torch.compiler, "is_exporting") and torch.compiler.is_exporting():
         from torch.fx.experimental.symbolic_shapes import has_static_value
 
@@ -92,7 +92,7 @@ def _refuse_unknown_sizes(height: int, width: int) -> None:
 
 
 def _refuse_padding_in_old_onnx(height: int, width: int, config: GCViTConfig) -> None:
-    """Refuse what the old exporter has no words for: it cannot pool a map to the cells that a thin window asks with."""
+    """Refuse what the old exporter cannot write: it cannot pool a query for a window that is only partly on the map."""
     maps = zip(config.strides, config.window_sizes, strict=True)
     if any(-(-side // stride) % window for stride, window in maps for side in (height, width)):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What one does to a trained network for a while: record modules, freeze them, change its global query."""
+"""Temporary changes of a trained network: record modules, freeze them, change its global query."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from gcvit_edu.model import GCViT
 def changed_query(
     model: GCViT, change: Callable[[Tensor], Tensor], stages: Sequence[int] | None = None
 ) -> Iterator[None]:
-    """Within the context the global query of some stages, (B, h, T, d), goes through a function first.
+    """A context in which the global query of some stages, (B, h, T, d), first goes through a function.
 
     Args:
         model: a GCViT whose stages have global queries.
@@ -43,8 +43,8 @@ def noise_like(query: Tensor, seed: int) -> Tensor:
     return mean + deviation * noise
 
 
-# Each takes the query of a batch, (B, h, T, d), and a seed, and returns another of the same shape. Those that look
-# across images need a batch of two or more, in an order that has nothing to do with the classes.
+# Each takes the query of a batch, (B, h, T, d), and a seed, and returns another of the same shape. Those that mix
+# images need a batch of two or more, in an order that is independent of the classes.
 QUERY_CHANGES: dict[str, Callable[[Tensor, int], Tensor]] = {
     "unchanged": lambda query, seed: query,
     "neighbour's": lambda query, seed: query.roll(1, 0),
@@ -59,7 +59,7 @@ QUERY_CHANGES: dict[str, Callable[[Tensor, int], Tensor]] = {
 
 @contextmanager
 def recorded(modules: Sequence[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
-    """Within the context, the dictionary that it yields gets each module's latest output."""
+    """A context whose dictionary gets each module's latest output."""
     outputs: dict[nn.Module, Tensor] = {}
     hooks = [module.register_forward_hook(lambda own, _, out: outputs.update({own: out})) for module in modules]
     try:
@@ -71,7 +71,7 @@ def recorded(modules: Sequence[nn.Module]) -> Iterator[dict[nn.Module, Tensor]]:
 
 @contextmanager
 def frozen(outputs: Mapping[nn.Module, Tensor]) -> Iterator[None]:
-    """Within the context, modules give outputs of before, from recorded, whatever goes into them."""
+    """A context in which modules return earlier outputs, from recorded, whatever their inputs."""
     hooks = [module.register_forward_hook(lambda own, *_: outputs[own]) for module in outputs]
     try:
         yield

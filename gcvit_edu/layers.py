@@ -26,7 +26,7 @@ class Mlp(nn.Module):
 class SqueezeExcite(nn.Module):
     """(B, C, H, W) -> (B, C): a gate between 0 and 1 for each channel, computed from all channel means.
 
-    Hu et al. 2018, without biases and with GELU, as in GC ViT (Hatamizadeh et al. 2023). Who calls it scales the map.
+    Hu et al. 2018, with GELU and no biases as in Hatamizadeh et al. 2023. The caller multiplies the map by the gates.
 
     Args:
         dim: C; the gate is computed at a quarter of it.
@@ -58,7 +58,7 @@ class FusedMBConv(nn.Module):
         self.conv_dw = nn.Conv2d(dim, dim, kernel_size=3, padding=1, groups=dim, bias=False)
         self.se = SqueezeExcite(dim)
         self.conv_pw = nn.Conv2d(dim, dim, kernel_size=1, bias=False)
-        # The same order in memory, but the strides that gradients have of maps with channels last: DDP compares them.
+        # The same order in memory, but with the strides of gradients of channels-last maps, which DDP compares.
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ class LayerScale(nn.Module):
 
     Args:
         dim: C.
-        init_value: what every number starts at; small, so that a deep network starts near the identity.
+        init_value: the initial value of every number; small, so that a deep network starts near the identity.
     """
 
     def __init__(self, dim: int, init_value: float) -> None:
@@ -110,7 +110,7 @@ class LayerScale(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Back to the initial value; also after to_empty, which leaves the memory as it finds it."""
+        """Set the initial value, also after to_empty, which leaves memory uninitialised."""
         nn.init.constant_(self.gamma, self.init_value)
 
     def forward(self, x: Tensor) -> Tensor:

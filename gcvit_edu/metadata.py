@@ -1,4 +1,4 @@
-"""What a training wrote into its weights: of which variant they are, for which size and which classes."""
+"""The metadata that a training writes into its weights: their variant, image size and classes."""
 
 import json
 from pathlib import Path
@@ -8,14 +8,14 @@ import torch
 
 
 def weights_metadata(path: str | Path) -> dict[str, Any]:
-    """What a file that a training of ours wrote says of its weights.
+    """The metadata of weights in a file that a training of this package wrote.
 
     Args:
         path: a .safetensors file, or a checkpoint (.pt); code in it is not run.
 
     Returns:
         model (the variant's name), image_size, num_classes and, where the classes had names, classes (in order). Of
-        another file's, those that it has; nothing where it has none, or is no such file.
+        another file, only the entries that it has; none if it is no such file.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,5 +52,5 @@ def _checkpoint_metadata(path: Path) -> dict[str, Any]:
         classes = identity.get("classes")
         ours = [type(value) for value in found.values()] == [str, int, int] and isinstance(classes, list | None)
         return {**found, "classes": classes} if ours else {}  # another program's keys of the same names
-    except Exception:  # other people's files can hold and raise nearly anything; reading the weights says what is wrong
+    except Exception:  # other people's files can raise nearly any error; reading the weights reports it
         return {}

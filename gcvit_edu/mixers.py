@@ -1,8 +1,8 @@
 """Taking the global query away: from a trained network for a while, or from a new one for good.
 
-Two kinds of question. What does a trained network lose when its global query is changed (QUERY_CHANGES)? And how well
+There are two questions. What does a trained network lose when its global query is changed (QUERY_CHANGES)? And how well
 does a network learn that never had one, with something else in its place (MIXERS)? The second is the fairer one:
-a trained network has learned to rely on what it was given.
+a trained network has learned to rely on its query.
 """
 
 from collections.abc import Callable
@@ -16,18 +16,13 @@ from gcvit_edu.attention import GlobalWindowAttention, WindowAttention, attend_e
 from gcvit_edu.model import Block, GCViT, init_weights
 from gcvit_edu.windows import window_merge, window_partition
 
-# ------------------------------------------------------------------------------------------- of a trained network
-
-
-# ----------------------------------------------------------------------------------------------- of a new network
-
 
 class ShiftedWindowAttention(WindowAttention):
-    """(B, H, W, C) -> (B, H, W, C): attention within windows that lie half a window further down and to the right.
+    """(B, H, W, C) -> (B, H, W, C): attention within windows that are moved half a window down and to the right.
 
-    The other way to let windows exchange what they know (Liu et al. 2021, section 3.2): blocks with and without a
-    shift take turns. The map is rolled, and tokens that came together only by rolling do not look at each other. A map
-    of a single window is not shifted. Arguments and weights as in WindowAttention.
+    This is the other way to exchange information between windows (Liu et al. 2021, section 3.2): blocks with and
+    without a shift take turns. The map is rolled, and tokens that are together only by rolling do not look at
+    each other. A map of a single window is not shifted. Arguments and weights as in WindowAttention.
 
     Raises:
         ValueError: in the forward pass, if the map is not a whole number of windows.
@@ -51,7 +46,14 @@ class ShiftedWindowAttention(WindowAttention):
 
 
 def shifted_apart(height: int, width: int, window: int, device: torch.device | str = "cpu") -> Tensor:
-    """(N, T, T) of bool: which tokens of a rolled map's windows were not neighbours before the roll."""
+    """(N, T, T) of bool: True for two tokens of a rolled map's window that were not together before the roll.
+
+    Args:
+        height: of the map, in tokens: whole windows.
+        width: likewise.
+        window: side of the window, in tokens; the map is rolled by half of it.
+        device: of the result.
+    """
     shift = window // 2
 
     def parts(side: int) -> Tensor:  # of a rolled side: whole windows, then the last window's two parts
@@ -76,7 +78,7 @@ class PooledQuery(nn.Module):
 
 
 class NoQuery(nn.Module):
-    """Stands where a stage computes its global query, for stages whose blocks ask for none."""
+    """A placeholder for a stage's global query, for stages whose blocks use none."""
 
     def forward(self, x: Tensor) -> None:
         return None
@@ -109,7 +111,7 @@ def _all_global(model: GCViT) -> None:
             _with_attention(block, GlobalWindowAttention)
 
 
-# What the odd blocks do; in "all global" the even ones do it, too.
+# The attention of the odd blocks; in "all global" the even ones have it, too.
 MIXERS: dict[str, Callable[[GCViT], None]] = {
     "global query": lambda model: None,
     "pooled query": _pooled,
@@ -120,13 +122,14 @@ MIXERS: dict[str, Callable[[GCViT], None]] = {
 
 
 def with_mixer(model: GCViT, mixer: str) -> GCViT:
-    """Exchange what carries information between the windows of an untrained network; the model, changed in place.
+    """Replace the parts that connect the windows of an untrained network; the model, changed in place.
 
     Args:
         model: untrained, since the parts that are exchanged are new.
         mixer: one of MIXERS. "global query" is GC ViT itself. "pooled query" has no weights to compute the query
-            with. "all global" has no local blocks. "local only" has no global ones: windows exchange nothing but
-            through the convolutions between stages. "shifted" has Swin's shifted windows for the global blocks.
+            with. "all global" has no local blocks. "local only" has no global ones: windows exchange
+            information only through the convolutions between stages. "shifted" has Swin's shifted windows in place of
+            global blocks.
 
     Raises:
         ValueError: for another mixer.

@@ -123,7 +123,7 @@ class GCViT(TimmContract):
         self.stem = PatchStem(config.in_chans, config.embed_dim)
         self.stages = nn.ModuleList(Stage(config, index) for index in range(len(config.depths)))
         self.norm = nn.LayerNorm(config.dims[-1])
-        self.head_drop = nn.Identity()  # a Dropout where timm's drop_rate asks for one
+        self.head_drop = nn.Identity()  # a Dropout where timm's drop_rate is set
         self.head = self.make_head()
         self.apply(init_weights)
 

@@ -1,4 +1,4 @@
-"""Names of modules until version 0.2, which README named, answer with the new one; to be dropped in version 0.3."""
+"""Errors for the names of modules until version 0.2, with the new names; to be removed in version 0.3."""
 
 import sys
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-# What was imported or run, and what to import or run now.
+# The old name of a module or command -> its new one.
 MOVED = {
     "gcvit_edu.ablation": "gcvit_edu.mixers, or gcvit_edu.interventions for changes of the query",
     **{
@@ -36,7 +36,7 @@ MOVED = {
 
 
 class _Signpost(MetaPathFinder):
-    """Asked by Python when no module is found: an error that names where it went."""
+    """A finder that Python calls when it finds no module; it raises an error with the new name."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

@@ -1,4 +1,4 @@
-"""Relative position bias: how far a key lies from a query, as a learned number per head."""
+"""Relative position bias: a learned number per head for the offset of a key from its query."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from torch.nn import functional as F
 def relative_position_index(window: int) -> Tensor:
     """Row of the bias table for every query and key of a window: (T, T) with T = window**2, integers.
 
-    A key lies dy rows and dx columns before its query, each from -(window-1) to window-1.
+    A key is dy rows and dx columns before its query, each from -(window-1) to window-1.
     The table has one row per offset, in the order of (dy, dx); see Swin, Liu et al. 2021, section 3.2.
     """
     steps = torch.arange(window)
     rows, columns = torch.meshgrid(steps, steps, indexing="ij")
-    rows, columns = rows.flatten(), columns.flatten()  # (T,): where each token lies
+    rows, columns = rows.flatten(), columns.flatten()  # (T,): the place of each token
     dy = rows[:, None] - rows[None, :] + window - 1  # (T, T), from 0 to 2*window - 2
     dx = columns[:, None] - columns[None, :] + window - 1
     return dy * (2 * window - 1) + dx
@@ -38,14 +38,14 @@ class RelativePositionBias(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """A table of zeros, and the index, which after to_empty are whatever was in memory."""
+        """Set the table to zeros, and the index anew; after to_empty both are uninitialised memory."""
         nn.init.zeros_(self.table)
         with self.table.device:
             self.index = relative_position_index(self.window)
 
     def forward(self) -> Tensor:
         # The same as table[index] with the heads in front, but faster, in large windows several times when training.
-        # Flattened first: so the gradient comes back in the table's own memory layout, which DDP asks for.
+        # Flattened first, so that the gradient has the table's own memory layout, which DDP needs.
         by_head = rearrange(self.table.flatten(), "(row h) -> h row", h=self.table.shape[1])
         return by_head.index_select(1, self.index.flatten()).unflatten(1, self.index.shape)
 
@@ -60,7 +60,7 @@ def resize_bias_table(table: Tensor, window: int) -> Tensor:
     """((2v-1)**2, heads) -> ((2*window-1)**2, heads): a table learned for window v, for another window.
 
     The table is a small picture of offsets per head. Its outermost offsets keep their meaning (the far edge
-    of the window), and bicubic interpolation fills what lies between.
+    of the window), and bicubic interpolation fills the offsets between.
 
     Raises:
         ValueError: if the table does not belong to a square window.
@@ -78,4 +78,4 @@ def resize_bias_table(table: Tensor, window: int) -> Tensor:
     picture = rearrange(table.to(at_least_float), "(y x) h -> 1 h y x", y=side)
     picture = F.interpolate(picture, size=(new_side, new_side), mode="bicubic", align_corners=True)
     resized = rearrange(picture, "1 h y x -> (y x) h")
-    return resized.to(table.dtype).contiguous()  # safetensors saves no other
+    return resized.to(table.dtype).contiguous()  # safetensors saves no other tensors

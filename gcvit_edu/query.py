@@ -18,7 +18,7 @@ class GlobalQueryGenerator(nn.Module):
         dim: C.
         num_heads: attention heads; d = C / heads.
         window: side of the window; T = window**2.
-        halvings: halvings.
+        halvings: how often the map is halved.
     """
 
     def __init__(self, dim: int, num_heads: int, window: int, halvings: int) -> None:

@@ -39,13 +39,13 @@ class PatchStem(nn.Module):
     def __init__(self, in_chans: int, dim: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_chans, dim, kernel_size=3, stride=2, padding=1)
-        if in_chans == 1:  # both orders are one then; with the strides of gradients, as in FusedMBConv
+        if in_chans == 1:  # both orders are the same then; the strides of gradients, as in FusedMBConv
             self.conv.to(memory_format=torch.channels_last)
         self.down = Downsample(dim, dim)
 
     def forward(self, image: Tensor) -> Tensor:
         # Channels last in memory, so that the first norm need not copy its map. Not contiguous(): for a batch of one
-        # it may leave strides that the convolution does not take for channels last.
+        # it may leave strides that the convolution does not recognise as channels last.
         image = rearrange(image, "b c h w -> b h w c")
         image = image.clone(memory_format=torch.contiguous_format)
         image = rearrange(image, "b h w c -> b c h w")

@@ -1,4 +1,4 @@
-"""What timm, and tools made for timm, ask of a model, beside forward, forward_features and forward_head."""
+"""The methods that timm, and tools made for timm, need of a model, beside forward and its two halves."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from gcvit_edu.inputs import check_image
 
-# timm's names of pooling, and how many numbers each gives per channel; "" is none.
+# timm's names of pooling, and the numbers that each gives per channel; "" is none.
 POOLINGS = {"avg": 1, "max": 1, "avgmax": 1, "catavgmax": 2, "": 1}
 
 
@@ -40,7 +40,7 @@ class TimmContract(nn.Module):
 
         Args:
             x: image (B, in_chans, H, W).
-            indices: which stages, negative counting from the end; a number n means the last n; None all.
+            indices: of stages, negative ones from the end; a number n means the last n; None means all.
             norm: normalise the last stage's map, as forward_features does; the others have no norm.
             stop_early: do not run stages after the last chosen one.
             output_fmt: "NCHW" or "NHWC".
@@ -88,7 +88,12 @@ class TimmContract(nn.Module):
     def prune_intermediate_layers(
         self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """Throw away what the chosen stages' maps do not need, and return the indices counted from the front.
+        """Delete the parts that the chosen stages' maps do not need, and return the indices counted from the front.
+
+        Args:
+            indices: of stages, or a number of last ones, as for forward_intermediates.
+            prune_norm: whether the norm is deleted, too, even if all stages stay.
+            prune_head: whether the head is deleted, too, even if all stages stay.
 
         Raises:
             ValueError: for indices that name no stage, or one that is not there.
@@ -150,7 +155,7 @@ class TimmContract(nn.Module):
         return {"stem": r"^stem", "blocks": blocks if coarse else [*fine, (r"^norm", (99999,))]}
 
     def __prepare_scriptable__(self) -> nn.Module:
-        """torch.jit.script asks here first.
+        """Refuse torch.jit.script, which calls this first.
 
         Raises:
             ValueError: always.

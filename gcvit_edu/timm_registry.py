@@ -1,4 +1,4 @@
-"""Building our models by timm's own builder and loader, and making them known to timm: "gcvit_edu_tiny"."""
+"""Building our models by timm's own builder and loader, and registering them with timm: "gcvit_edu_tiny"."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ default_cfgs = {}  # timm looks for this name in the module of an entry
 def register_with_timm(name: str, config: GCViTConfig) -> None:
     """Register gcvit_edu_<name>, and a tag of it for each of its shipped weights, such as gcvit_edu_nano.emoji_nano.
 
-    timm.create_model then takes what build takes.
+    timm.create_model then takes the arguments of build.
 
     Args:
         name: of the variant.
@@ -56,7 +56,7 @@ def register_with_timm(name: str, config: GCViTConfig) -> None:
 
 
 def _default_cfg(config: GCViTConfig) -> dict[str, Any]:
-    """What timm is to know of a variant without weights."""
+    """The entry in timm's registry for a variant without weights."""
     return {
         "num_classes": 1000,
         "input_size": (config.in_chans, config.image_size, config.image_size),
@@ -72,13 +72,13 @@ def _default_cfg(config: GCViTConfig) -> dict[str, Any]:
 
 
 def _default_cfgs(entry: str, name: str, config: GCViTConfig) -> dict[str, dict[str, Any]]:
-    """What timm is to know of each of a variant's weights, the default first."""
+    """The entries in timm's registry for all weights of a variant, the default first."""
     cfg = _default_cfg(config)
     if name in TIMM_VARIANTS:
         return {entry: {**cfg, "url": get_pretrained_cfg(f"gcvit_{name}").url, "license": "cc-by-nc-sa-4.0"}}
     try:
         shipped = {weights: known for weights, known in shipped_weights().items() if known["variant"] == name}
-    except FileNotFoundError:  # installed without its data: said when somebody asks for the weights
+    except FileNotFoundError:  # installed without its data: the error comes when the weights are used
         shipped = {}
     tagged = {
         f"{entry}.{weights}": {
@@ -113,8 +113,8 @@ def build(
         config: of the variant.
         pretrained: load weights: True for the default ones, or the name of shipped ones.
         pretrained_cfg: timm's description of the weights, or their tag.
-        pretrained_cfg_overlay: entries of it to replace: {"file": PATH} and {"state_dict": WEIGHTS} load those. How
-            many classes and channels they have is read off them.
+        pretrained_cfg_overlay: entries of it to replace: {"file": PATH} and {"state_dict": WEIGHTS} load those. The
+            numbers of their classes and channels are read off them.
         num_classes: outputs of the head; 0 for none. None for as many as the weights have, or 1000.
         img_size: windows grow or shrink with it.
         options: in_chans, drop_path_rate, global_pool, drop_rate, device and dtype of the network; features_only,
@@ -145,7 +145,7 @@ def build(
         pretrained_cfg = pretrained
     given = dict(pretrained_cfg_overlay or {})
     if any(given.get(source) for source in ("url", "hf_hub_id", "state_dict")):
-        given = {"file": None, **dict.fromkeys(_OF_SHIPPED), **given}  # not the shipped file, nor its classes
+        given = {"file": None, **dict.fromkeys(_OF_SHIPPED), **given}  # neither the shipped file nor its classes
     overlay = dict(given)
     if isinstance(pretrained_cfg, Mapping):
         given = {**pretrained_cfg, **given}
@@ -250,7 +250,7 @@ def _weights_at_hand(name: str, cfg: PretrainedCfg) -> tuple[dict[str, Tensor] |
 
 
 def _read_off(weights: Mapping[str, Tensor], cfg: PretrainedCfg) -> dict[str, Any]:
-    """What is known of weights that somebody gives; what is not known must not be told of other weights."""
+    """The facts about weights that a user gives; facts about other weights must not stand for unknown ones."""
     return {
         "num_classes": len(weights.get("head.weight", ())),
         "input_size": (weights["stem.conv.weight"].shape[1], *cfg.input_size[1:]),
@@ -267,10 +267,10 @@ def _no_weights(name: str, wanted: str = "") -> ValueError:
 
 
 def checkpoint_filter_fn(state_dict: Mapping[str, Any], model: nn.Module) -> dict[str, Tensor]:
-    """Weights in any layout -> in ours, with the model's tables; timm's loader calls this, and loads what it returns.
+    """Weights in any layout -> in ours, with the model's tables; timm's loader calls this, and loads the result.
 
-    The head and the first convolution stay as they are: timm's loader leaves the one out for other classes and fits
-    the other to the channels.
+    The head and the first convolution stay as they are: timm's loader leaves out the head for other classes, and fits
+    the convolution to the channels.
 
     Raises:
         ValueError: for weights of another model.

@@ -1,4 +1,4 @@
-"""What torch.fx shall take as one node each, so that timm can trace the network for its features."""
+"""The functions and modules that torch.fx takes as one node each, so that timm can trace the network."""
 
 from einops import rearrange
 from timm.models import register_notrace_function, register_notrace_module
@@ -10,7 +10,7 @@ from gcvit_edu.query import GlobalQueryGenerator
 
 
 def register_leaves_with_timm() -> None:
-    """Modules that decide by the size of their map, and functions that read it, are not looked into.
+    """Let timm not trace into modules that depend on the size of their map, and functions that read it.
 
     timm.models.create_feature_extractor then works, and features_only with feature_cls="fx". For torchvision's
     create_feature_extractor and get_graph_node_names give the same as tracer_kwargs: leaf_modules from

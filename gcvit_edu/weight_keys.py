@@ -1,4 +1,4 @@
-"""Names of weights: NVIDIA's, timm's and our own; where in a checkpoint they are; bias tables for other windows."""
+"""Names of weights: NVIDIA's, timm's and our own; their places in a checkpoint; bias tables for other windows."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from gcvit_edu.position import resize_bias_table
 _FIRST_CONV = ("patch_embed.proj.weight", "stem.conv1.weight", "stem.conv.weight")  # NVIDIA's, timm's, ours
 _WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _AVERAGE = {"ema", "swa", "avg", "average", "averaged", "shadow"}
-_DEPTH = 5  # of dictionaries within dictionaries that weights are looked for in
+_DEPTH = 5  # levels of nested dictionaries in which weights are searched
 
 # Each rule: a pattern of the foreign key, and our key. The first that matches the whole key decides.
 _MBCONV_OF_TIMM = [
@@ -92,7 +92,7 @@ def _from_nvidia(key: str) -> str | None:
 
 
 def layout_of(keys: list[str]) -> str:
-    """Whose names these are: "NVIDIA", "timm" or "gcvit_edu".
+    """The origin of these names: "NVIDIA", "timm" or "gcvit_edu".
 
     Raises:
         ValueError: for names of another network.
@@ -124,7 +124,7 @@ def convert_state_dict(state_dict: Mapping[str, Tensor], model: nn.Module | None
             and every key and shape is checked against it.
 
     Raises:
-        ValueError: for an unknown layout or key; with a model, for keys missing, not in it, or of another shape.
+        ValueError: for an unknown layout or key; with a model, for keys that are missing, unknown or of another shape.
     """
     layout = layout_of(list(state_dict))
     rename = {"NVIDIA": _from_nvidia, "timm": _from_timm, "gcvit_edu": lambda key: key}[layout]
@@ -179,7 +179,13 @@ def _fit(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
 def state_dicts_in(
     tree: object, path: str = "", depth: int = 0
 ) -> Iterator[tuple[str, tuple[dict[str, Any], list[str]]]]:
-    """(where it is, (a state dict of GC ViT without its prefix, keys beside it)), for each."""
+    """All state dicts of GC ViT: (path, (the state dict without its prefix, keys beside it)) for each.
+
+    Args:
+        tree: nested dictionaries, as a checkpoint holds them.
+        path: of the tree itself, "" for the whole checkpoint.
+        depth: levels above the tree.
+    """
     if not isinstance(tree, Mapping) or depth > _DEPTH:
         return
     named = {_WRAPPERS.sub("", key): value for key, value in tree.items() if isinstance(key, str)}
@@ -207,7 +213,7 @@ def state_dicts_in(
 
 
 def is_average(where: str, checkpoint: object) -> bool:
-    """Whether the weights there are a moving average, judged by the words of their place."""
+    """Whether the weights at a path are a moving average, by the words of the path."""
     if isinstance(checkpoint, Mapping):
         # These two write the average as the state dict, and the weights of the last step elsewhere.
         meta = checkpoint.get("meta")
@@ -220,7 +226,13 @@ def is_average(where: str, checkpoint: object) -> bool:
 
 
 def unnamed_average(tree: object, path: str = "", depth: int = 0) -> str:
-    """The place of tensors that are called an average, or ""."""
+    """The path of tensors that are called an average, or "".
+
+    Args:
+        tree: nested dictionaries and lists, as a checkpoint holds them.
+        path: of the tree itself, "" for the whole checkpoint.
+        depth: levels above the tree.
+    """
     if isinstance(tree, Mapping) and depth <= _DEPTH:
         for key, value in tree.items():
             where = f"{path}.{key}".strip(".")

@@ -35,7 +35,7 @@ HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def shipped_weights() -> dict[str, dict[str, Any]]:
-    """{name: what is known of them} for the weights that come with the package; data/weights/README.md is their card.
+    """{name: facts} of the weights that come with the package; data/weights/README.md is their card.
 
     Keys: variant, image_size, classes (in order), sha256, recipe, top1, pictures (held out, of which top1), licence.
     """
@@ -43,10 +43,10 @@ def shipped_weights() -> dict[str, dict[str, Any]]:
 
 
 def variant_of(weights: str | Path) -> str:
-    """The variant that weights belong to, by their name or by what a training of ours wrote into the file.
+    """The variant that weights belong to, by their name or by the metadata of this package's training.
 
     Raises:
-        ValueError: for a file that does not say, or is not there.
+        ValueError: for a file without this metadata, or a missing one.
     """
     if weights in shipped_weights():
         return shipped_weights()[str(weights)]["variant"]
@@ -83,7 +83,7 @@ def image_size_of(weights: str | Path, variant: str) -> int:
 def load_weights(
     model: nn.Module, path_or_name: str | Path, *, sha256: str | None = None, use_ema: bool = True
 ) -> None:
-    """Load weights into a GC ViT, in any form that read_weights reads; nothing changes before all is checked.
+    """Load weights into a GC ViT, in any form that read_weights reads; nothing changes before everything is checked.
 
     Args:
         model: a GCViT; its image size may differ from that of the weights.
@@ -92,7 +92,7 @@ def load_weights(
         use_ema: as for read_weights.
 
     Raises:
-        ValueError: for weights that do not fit. And what read_weights raises.
+        ValueError: for weights that do not fit; and the errors of read_weights.
     """
     model.load_state_dict(convert_state_dict(read_weights(path_or_name, sha256=sha256, use_ema=use_ema), model))
 
@@ -100,15 +100,15 @@ def load_weights(
 def read_weights(path_or_name: str | Path, *, sha256: str | None = None, use_ema: bool = True) -> dict[str, Tensor]:
     """A state dict in our layout, from a file or by name: one that is shipped, or a variant that timm can download.
 
-    NVIDIA's licence is printed with theirs. A file is read by what is in it, safetensors or PyTorch's own format, and
-    its code is not run. See weights_in for what it may hold.
+    NVIDIA's licence is printed with theirs. A file is read by its content, safetensors or PyTorch's own format, and
+    its code is not run. See weights_in for the possible contents.
 
     Args:
         path_or_name: a file; a folder with model.safetensors or pytorch_model.bin; one of shipped_weights(); or
             xxtiny, xtiny, tiny, small or base, which are downloaded.
         sha256: expected SHA-256 of the file, or its first digits. Without it, the digits in the name of a file
             that timm publishes (gcvit_tiny_224_nvidia-ac783954.pth) are checked.
-        use_ema: of weights and their moving average in one file, take the average, and say so.
+        use_ema: of weights and their moving average in one file, take the average, and print a line about it.
 
     Raises:
         FileNotFoundError: if there is no such file and no such name.
@@ -143,7 +143,7 @@ def _file(path: Path) -> Path:
 
 
 def _read(path: Path, sha256: str | None) -> object:
-    """What is in a file."""
+    """The content of a file of weights."""
     in_name = re.fullmatch(r"gcvit_\w+_nvidia-([0-9a-f]{8,64})\.pth", path.name)
     expected = sha256 or (in_name[1] if in_name else "")
     found = hashlib.sha256(path.read_bytes()).hexdigest() if expected else ""
@@ -174,19 +174,19 @@ def _read(path: Path, sha256: str | None) -> object:
 
 
 def weights_in(checkpoint: object, name: str, *, use_ema: bool = True) -> dict[str, Tensor]:
-    """The weights of a GC ViT in what a file holds, in our layout, wherever they are.
+    """The weights of a GC ViT in the content of a file, in our layout, wherever they are.
 
-    They may stand on their own or in dictionaries, whatever those are called ("state_dict", "model"), and below the
-    names that DistributedDataParallel, torch.compile, FSDP or the module of a training script put before each key.
+    They may be the whole content or in dictionaries of any names ("state_dict", "model"), with the prefixes that
+    DistributedDataParallel, torch.compile, FSDP or the module of a training script put before each key.
     NVIDIA's licence is printed with weights in their layout.
 
     Args:
-        checkpoint: what was read, a state dict or dictionaries around it.
+        checkpoint: the content, a state dict or dictionaries around it.
         name: of the file, for messages.
-        use_ema: of weights and their moving average, take the average, and say so; False takes the others.
+        use_ema: of weights and their moving average, take the average, with a printed note; False takes the others.
 
     Raises:
-        ValueError: if there are none, several that nothing tells apart, or an average that is not stored by name.
+        ValueError: if there are none, several that cannot be told apart, or an average that is not stored by name.
     """
     found = dict(state_dicts_in(checkpoint))
     if not found:
@@ -195,7 +195,7 @@ def weights_in(checkpoint: object, name: str, *, use_ema: bool = True) -> dict[s
     averages = [where for where in found if is_average(where, checkpoint)]
     others = [where for where in found if where not in averages]
     if len({tuple(map(id, found[where][0].values())) for where in averages}) == 1:
-        averages = averages[:1]  # the very same tensors under two names, as this project's runs write them
+        averages = averages[:1]  # the same tensors under two names, as in this project's checkpoints
     wanted = averages if use_ema and averages else others
     if use_ema and not averages and (unnamed := unnamed_average(checkpoint)):
         raise ValueError(
@@ -232,7 +232,7 @@ def _download(name: str) -> dict[str, Tensor]:
 
 @contextmanager
 def checked_download(name: str) -> Iterator[None]:
-    """What timm downloads in here has the digits that its name promises, and errors name the remedy.
+    """A context in which timm's downloads must have the hash that their name promises, and errors name the remedy.
 
     Raises:
         ConnectionError: if the download fails, or arrives damaged.
@@ -245,7 +245,7 @@ def checked_download(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:  # no connection; a wrong hash
-        if "loading state_dict" in str(error):  # it came, and does not fit
+        if "loading state_dict" in str(error):  # it was downloaded, but does not fit
             raise
         raise ConnectionError(
             f"the weights of {name} could not be downloaded ({error}); connect to the internet and try again, "

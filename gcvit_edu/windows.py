@@ -28,6 +28,12 @@ def window_partition(x: Tensor, window: int) -> Tensor:
 def window_merge(windows: Tensor, window: int, height: int, width: int) -> Tensor:
     """(B*N, T, C) -> (B, height, width, C), the inverse of window_partition.
 
+    Args:
+        windows: image-major, as window_partition gives them.
+        window: side of the window, in tokens; T = window**2.
+        height: of the map, in tokens.
+        width: of the map, in tokens.
+
     Raises:
         ValueError: if the windows do not make up whole maps of height x width.
     """
@@ -65,18 +71,24 @@ def pad_to_windows(x: Tensor, window: int) -> tuple[Tensor, Tensor | None]:
 
 
 def queries_for_windows(query: Tensor, window: int, height: int, width: int) -> Tensor:
-    """Global query (B, h, T, d) -> (B*N, h, T, d): what each window asks on a map of height x width that is padded.
+    """Global query (B, h, T, d) -> (B*N, h, T, d): the queries of each window of a map that must be padded.
 
-    A window that is only partly on the map asks with the query pooled to its r x c real tokens: about the whole
-    picture, where the first r x c cells would ask about its upper left corner only. The others ask with the query as
-    it is. (For a token alone in its window nothing changes: attention over one key has no choice, whatever is asked.)
+    A window that is only partly on the map gets the query pooled to its r x c real tokens, which asks about the whole
+    picture; the first r x c cells would ask about its upper left corner only. The other windows get the query as it is.
+    (For a token alone in its window nothing changes: attention over one key has no choice, whatever the query is.)
+
+    Args:
+        query: of each image, T = window**2.
+        window: side of the window, in tokens.
+        height: of the map without padding, in tokens.
+        width: of the map without padding, in tokens.
     """
     rows, columns = -(-height // window), -(-width // window)  # of windows
     last_height, last_width = height - (rows - 1) * window, width - (columns - 1) * window
     cells = rearrange(query, "b h (y x) d -> b (h d) y x", y=window)
 
     def asked(r: int, c: int) -> Tensor:
-        """The query of a window with r x c real tokens; padded ones ask zeros."""
+        """The query of a window with r x c real tokens; that of padded tokens is zero."""
         pooled = F.pad(F.adaptive_avg_pool2d(cells, (r, c)), (0, window - c, 0, window - r))
         return rearrange(pooled, "b (h d) y x -> b h (y x) d", h=query.shape[1])
 

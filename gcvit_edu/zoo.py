@@ -20,13 +20,13 @@ def create_model(
     drop_path_rate: float | None = None,
     pretrained: bool | str | Path = False,
 ) -> GCViT:
-    """A GC ViT by name; its pretrained_cfg says how pictures are prepared (timm.data.resolve_model_data_config).
+    """A GC ViT by name; its pretrained_cfg has the steps to prepare pictures (timm.data.resolve_model_data_config).
 
     Args:
         name: one of list_models().
         num_classes: outputs of the head; 0 for none. None for as many as the pretrained weights have, or 1000.
             With pretrained, any other number gets a new head.
-        in_chans: channels of the image. With pretrained, the weights for 3 are added up or repeated, as timm does it.
+        in_chans: channels of the image. With pretrained, the weights for 3 are added up or repeated, as in timm.
         image_size: grow or shrink the windows for this image size; None keeps the variant's own.
             Images of any other size run too, in windows of unchanged size.
         drop_path_rate: stochastic depth of the last block; None for the paper's value.
@@ -63,7 +63,7 @@ def create_model(
 def freeze_all_but_head(model: nn.Module) -> nn.Module:
     """Take every parameter outside the classifier out of training, in place, and return the model.
 
-    What is frozen gets no gradient, and backward stops at the head. Drop path is the model's matter: build it with
+    Frozen parameters get no gradient, and backward stops at the head. Drop path stays as it is: build the model with
     drop_path_rate=0, or frozen layers feed the head with noise.
     """
     model.requires_grad_(False)

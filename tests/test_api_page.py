@@ -108,7 +108,7 @@ def test_what_chapters_import_is_on_the_page(notebook: Path) -> None:
 def test_a_name_that_the_page_lacks_is_seen() -> None:
     fine_tuning, query = BOOK / "14_fine_tuning.ipynb", BOOK / "12_does_the_query_matter.ipynb"
     without = PAGE.replace("gcvit_edu.zoo\n", "").replace("gcvit_edu.experiments.query_ablations\n", "")
-    assert "freeze_all_but_head" in missing_names(without, fine_tuning)
+    assert "create_model" in missing_names(without, fine_tuning)
     assert "network" in missing_names(without, query)  # pairs has another one
 
 

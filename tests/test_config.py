@@ -40,7 +40,7 @@ def test_a_config_cannot_be_changed() -> None:
         GCViTConfig().embed_dim = 32
 
 
-def test_given_query_levels_are_kept() -> None:
+def test_given_query_halvings_are_kept() -> None:
     assert small_config(query_halvings=(1, 1, 0, 1)).halvings == (1, 1, 0, 1)
 
 
@@ -59,13 +59,13 @@ def test_resized_grows_the_windows_with_the_image() -> None:
 
 
 @pytest.mark.parametrize("size", [32, 40, 225, 240, 300, 1000])
-def test_resized_keeps_the_query_levels_and_so_every_weight(size: int) -> None:
+def test_resized_keeps_the_query_halvings_and_so_every_weight(size: int) -> None:
     config = GCViTConfig().resized(size)
     assert config.halvings == (3, 2, 0, 0)
     assert config.dims == GCViTConfig().dims
 
 
-def test_derived_afresh_the_query_levels_would_differ_at_some_sizes() -> None:
+def test_derived_afresh_the_query_halvings_would_differ_at_some_sizes() -> None:
     at_40 = dataclasses.replace(GCViTConfig().resized(40), query_halvings=None)
     assert at_40.halvings == (2, 1, 0, 0)
 
@@ -86,8 +86,8 @@ REFUSALS = [
     ({"window_sizes": (4, 4)}, ["window_sizes=(4, 4)", "one per stage"]),
     ({"window_sizes": (4, 4, 0, 2)}, ["window_sizes[2]=0", "at least 1"]),
     ({"window_sizes": (4, 4, 3.5, 2)}, ["window_sizes[2]=3.5", "whole number"]),
-    ({"query_halvings": (1,)}, ["query_levels=(1,)", "one per stage"]),
-    ({"query_halvings": (1, 1, -1, 0)}, ["query_levels[2]=-1", "at least 0"]),
+    ({"query_halvings": (1,)}, ["query_halvings=(1,)", "one per stage"]),
+    ({"query_halvings": (1, 1, -1, 0)}, ["query_halvings[2]=-1", "at least 0"]),
     ({"window_sizes": 7}, ["window_sizes=7", "one entry per stage"]),
     ({"depths": 5}, ["depths=5", "one entry per stage"]),
     ({"mlp_ratio": 0}, ["mlp_ratio=0", "hidden width"]),

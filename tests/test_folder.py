@@ -208,7 +208,7 @@ def test_a_folder_inside_each_class_is_no_folder_of_classes(tmp_path: Path, insi
 
 def test_classes_where_parts_are_asked_for(tmp_path: Path) -> None:
     classes_in(tmp_path / "alone")
-    with pytest.raises(ValueError, match=r"alone has neither train/ nor val/ .*make these two, or take the recipe fin"):
+    with pytest.raises(ValueError, match=r"alone has neither train/ nor val/ .*make these two, or give a val_share"):
         train_and_val(tmp_path / "alone")
     for part in ("train", "val"):
         classes_in(tmp_path / "both" / part)

@@ -19,7 +19,7 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize(("levels", "window", "size"), [(0, 3, 3), (1, 3, 6), (1, 3, 5), (2, 2, 8), (3, 2, 16)])
+@pytest.mark.parametrize(("halvings", "window", "size"), [(0, 3, 3), (1, 3, 6), (1, 3, 5), (2, 2, 8), (3, 2, 16)])
 def test_equals_loops_forward_and_backward(halvings: int, window: int, size: int) -> None:
     made, x = generator(halvings, window), noise(2, size, size, 8).requires_grad_()
     found, expected = made(x), loop_query(made, x)

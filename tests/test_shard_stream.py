@@ -234,7 +234,7 @@ def test_a_shard_cut_short_in_a_run_is_named_and_the_run_goes_on_from_a_good_one
 
     def cut(run: Run, *others: object) -> bool:
         closed = close(run, *others)
-        if run.closed == 1:
+        if run.epochs_done == 1:
             shard.write_bytes(shard.read_bytes()[:2048])
         return closed
 

@@ -112,7 +112,6 @@ def test_nano_through_timm() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [
-        ("nano", {"pretrained": "emoji_nana"}, "called 'emoji_nana' for nano"),
         ("tiny", {"pretrained": "emoji_nano"}, "called 'emoji_nano' for tiny"),
         ("tiny2", {"pretrained": True}, "for tiny2"),
     ],
@@ -120,6 +119,11 @@ def test_nano_through_timm() -> None:
 def test_weights_that_do_not_exist(name: str, options: dict, said: str) -> None:
     with pytest.raises(ValueError, match=f"no pretrained weights {said}.*; there are emoji_nano.*xxtiny"):
         gcvit_edu.create_model(name, **options)
+
+
+def test_a_name_that_is_none_of_weights_is_taken_for_a_file() -> None:
+    with pytest.raises(FileNotFoundError, match="no weights at emoji_nana; give a file, or one of the names emoji_nano"):
+        gcvit_edu.create_model("nano", pretrained="emoji_nana")
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def test_a_restored_run_is_the_one_that_was_saved(tmp_path: Path) -> None:
     drawn = (torch.rand(3), random.random(), np.random.rand())
     other = fresh()
     restore_run(other, tmp_path / "step_00000014.pt", CONFIG, IDENTITY, CPU)
-    for part in ("model", "average", "optimizer"):
+    for part in ("model", "ema", "optimizer"):
         assert differing(getattr(run, part).state_dict(), getattr(other, part).state_dict()) == []
     assert (other.step, other.epochs_done, other.best, other.loss_sum.item()) == (14, 1, 0.5, 3.5)
     assert 1000 <= other.clock() < 2000

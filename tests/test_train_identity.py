@@ -273,7 +273,7 @@ def test_shards_are_known_by_their_checksums(tmp_path: Path) -> None:
         prepare(source, tmp_path / place, Settings("train", shard_size=4, **settings))
     one, same, small = (Shards(tmp_path / place) for place in ("one", "same", "small"))
     assert digests(one) == digests(same) != digests(small)
-    assert digests(source) == digests(open_pictures(shutil.copytree(tree, tmp_path / "copy"), "train", classes=2))
+    assert digests(source) == digests(open_pictures(shutil.copytree(tree, tmp_path / "copy"), "train", num_classes=2))
 
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:

@@ -1,16 +1,16 @@
-"""What a run on ImageNet would take, as ranges: python -m gcvit_edu.bench cost VARIANT --gpu A100 --count 8.
+"""The cost of a run on ImageNet, as ranges: python -m gcvit_edu.bench cost VARIANT --gpu A100 --count 8.
 
 We know of no public training rate of GC ViT on a GPU. Without a measured one this is a chain of guesses, with ranges:
 
-1. The rate of inference. Published for five variants on two cards (data/published, from timm's results). For another
-   variant: that of the published one with the nearest number of multiply-adds, inversely proportional to them, give or
-   take 30 per cent, as large products use a card better and small ones worse.
-2. Another card. What limits a network is arithmetic or memory, so its rate lies between two: the RTX 5090's times the
-   ratio of the peaks of arithmetic, and times that of the memories. Both from NVIDIA's data sheets.
+1. The rate of inference. It is published for five variants on two cards (data/published, from timm's results). For
+   another variant, we scale the rate of the one with the nearest number of multiply-adds, inversely to that number, and
+   allow 30 per cent to either side, as large products use a card better and small ones worse.
+2. Another card. Arithmetic or memory limits a network, so its rate is between two: the RTX 5090's times the ratio of
+   the peaks of arithmetic, and times that of the memories. Both are from NVIDIA's data sheets.
 3. From inference to training. A backward pass costs about two forward passes, which makes a third; for Swin on an A100,
    0.29 to 0.52 were measured (microsoft/Swin-Transformer, pull request 234). The range here is 0.15 to 0.55: its lower
    end is about half of the lowest measured, for older software, the average of the weights, and the loader.
-4. Several cards: 85 to 100 per cent each, a guess.
+4. Several cards: each reaches 85 to 100 per cent of its own rate, a guess.
 
 With --images-per-second, measured by `python -m gcvit_edu.bench device` on one card, only the last is left.
 """
@@ -35,7 +35,7 @@ TRAINING_SHARE = (0.15, 0.55)  # of the rate of inference
 OTHER_VARIANT = (0.7, 1.3)
 TOGETHER = (0.85, 1.0)  # of a card's own rate, when there are several
 POWER_SHARE = (0.5, 1.0)  # of the rated power, while training
-REFERENCE = "RTX 5090"  # whose published rates other cards are compared with
+REFERENCE = "RTX 5090"  # other cards are compared with its published rates
 
 
 Range = tuple[float, float]
@@ -43,9 +43,9 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Cost:
-    """An estimate; every pair is the lower and the upper end.
+    """An estimate of the cost; every pair is the lower and the upper end.
 
-    Args:
+    Attributes:
         rate: pictures per second that one card trains on.
         hours: of the whole run.
         card_hours: of all cards together.
@@ -89,7 +89,7 @@ def training_rate(variant: str, gpu: str) -> Range:
 
 @cache
 def multiply_adds(variant: str) -> float:
-    """Of one picture at the variant's own size; counted."""
+    """Multiply-adds of one picture at the variant's own size, counted on a model without memory."""
     with torch.device("meta"):
         model = create_model(variant)
     size = model.config.image_size
@@ -97,10 +97,10 @@ def multiply_adds(variant: str) -> float:
 
 
 def epochs_of(variant: str) -> int:
-    """Those of the variant's ImageNet recipe.
+    """The number of epochs in the variant's ImageNet recipe.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if the variant has no ImageNet recipe.
     """
     names = [name for name in VARIANTS if name != "nano"]
     if variant not in names:
@@ -110,7 +110,7 @@ def epochs_of(variant: str) -> int:
 
 
 def cost(rate: Range, *, epochs: int, cards: int, watts: float | None = None, price: Range | None = None) -> Cost:
-    """A run's cost from what one card trains on.
+    """The cost of a run, from the rate at which one card trains.
 
     Both the weights and their average are validated after each epoch, at a third of a training picture's cost.
 
@@ -122,7 +122,7 @@ def cost(rate: Range, *, epochs: int, cards: int, watts: float | None = None, pr
         price: of one card for one hour.
 
     Raises:
-        ValueError: for numbers that are not positive, and ranges that fall.
+        ValueError: for numbers that are not positive, and ranges whose upper end is below the lower.
     """
     for name, value in {"rate": rate, "price": price or (1, 1)}.items():
         if not 0 < value[0] <= value[1]:

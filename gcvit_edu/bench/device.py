@@ -1,4 +1,4 @@
-"""How fast one device trains or judges with our model when the loader never waits, and what it had to be."""
+"""The speed at which one device trains or evaluates our model when it never waits for pictures."""
 
 import argparse
 import gc
@@ -34,9 +34,9 @@ BLOCKS = 3
 
 @dataclass(frozen=True)
 class Measured:
-    """What one device did with one model, on random pictures.
+    """The speed and the memory of one model on one device, measured on random pictures.
 
-    Args:
+    Attributes:
         mode: "train", whole steps of the loop with their update, or "eval", logits only.
         images_per_second: the median of three blocks of steps, one after the other without a pause.
         slowest: of the three.
@@ -72,18 +72,18 @@ class Measured:
         )
 
     def record(self) -> dict[str, Any]:
-        """The same as JSON has it."""
+        """The measurement as a dictionary for JSON."""
         return asdict(self)
 
 
 def device_throughput(config: TrainConfig, mode: str = "train", rounds: int = 7) -> Measured:
     """Measure our model on one device, with the largest batch that fits: config.batch_size, halved until it does.
 
-    A half that is no whole number of equal, even parts is made smaller until it is. The steps are the loop's, with its
-    precision, layout, mixing, clipping and average of the weights; no picture is read from a disk.
+    Each half is rounded down to a whole number of equal, even parts. The steps are the loop's, with its precision,
+    layout, mixing, clipping and average of the weights; no picture is read from a disk.
 
     Args:
-        config: of the run to be. Its data and device are not judged here: --preflight does that.
+        config: of the planned run. Its data and device are not checked here: --preflight does that.
         mode: "train" or "eval".
         rounds: steps of each of three blocks, after two that are not timed.
 
@@ -117,7 +117,7 @@ def device_throughput(config: TrainConfig, mode: str = "train", rounds: int = 7)
 def _measure(config: TrainConfig, mode: str, rounds: int, place: Place) -> Measured:
     torch.compiler.reset()  # else other models' graphs count against the compiler's limit
     gc.collect()
-    torch.cuda.empty_cache()  # what is left of a try that did not fit; without a GPU nothing happens
+    torch.cuda.empty_cache()  # the rest of an attempt that did not fit; without a GPU nothing happens
     cuda = place.device.type == "cuda"
     wait = torch.cuda.synchronize if cuda else lambda: None
     if cuda:
@@ -155,7 +155,7 @@ def _measure(config: TrainConfig, mode: str, rounds: int, place: Place) -> Measu
 
 
 def _step(run: Run, config: TrainConfig, mode: str, place: Place) -> tuple[Callable[[], object], int]:
-    """One step, and how many pictures it takes."""
+    """A function that does one step, and the number of pictures in a step."""
     parts = random_parts(config, pinned=place.device.type == "cuda")
     network = torch.compile(run.model) if config.compile else run.model
 
@@ -165,7 +165,7 @@ def _step(run: Run, config: TrainConfig, mode: str, place: Place) -> tuple[Calla
         return train_step(run, network, own, config.lr_last, config, place)
 
     @torch.no_grad()
-    def judge() -> Tensor:
+    def evaluate() -> Tensor:
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         for images, _ in parts:
             images = images.to(place.device, non_blocking=True, memory_format=layout)
@@ -174,7 +174,7 @@ def _step(run: Run, config: TrainConfig, mode: str, place: Place) -> tuple[Calla
         return logits
 
     run.model.train(mode == "train")
-    return (train if mode == "train" else judge), sum(len(labels) for _, labels in parts)
+    return (train if mode == "train" else evaluate), sum(len(labels) for _, labels in parts)
 
 
 def random_parts(config: TrainConfig, *, pinned: bool = False) -> list[tuple[Tensor, Tensor]]:
@@ -194,7 +194,7 @@ def random_parts(config: TrainConfig, *, pinned: bool = False) -> list[tuple[Ten
 
 
 def configs_of(recipes: Sequence[str], settings: Sequence[str], models: Sequence[str] = ()) -> list[TrainConfig]:
-    """What to measure: each recipe's config with a batch for one device, or the settings' without a recipe.
+    """The configs to measure: each recipe's, with a batch for one device, or without a recipe the settings' alone.
 
     Args:
         recipes: names of recipes; none for the settings alone.
@@ -232,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _all_alone(configs: list[TrainConfig], options: argparse.Namespace) -> int:
-    """Each config in each mode and graph; a failed one does not end the others. Returns the exit code."""
+    """Measure each config in each mode and graph; a failed one does not end the others. Returns the exit code."""
     failed = 0
     for config, mode in itertools.product(configs, options.modes):
         for compiled in sorted({config.compile, config.compile or options.compile}):

@@ -26,18 +26,25 @@ from gcvit_edu.zoo import create_model
 SOURCES = ("ours", "timm")
 MODES = ("eval", "train")
 
-# glibc gives large blocks back to the system and asks for them again, step after step, and how often depends on how a
-# process happens to lie in memory: it makes the same model up to a fifth slower in one process than in the next. With
-# these settings a process keeps what it once had. Other C libraries ignore them.
+# glibc gives large blocks back to the system and asks for them again, step after step. How often depends on the chance
+# layout of a process's memory: the same model can be a fifth slower in one process than in the next. With these
+# settings a process keeps the memory it once had. Other C libraries ignore them.
 STEADY_ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 ALLOCATORS = {"steady": STEADY_ALLOCATOR, "default": {}}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is measured: one variant at one size and batch size, in inference or in training, on one device.
+    """One measurement to make: a variant at one size and batch size, in inference or in training, on one device.
 
-    The allocator is "steady", where a process keeps the memory it once had, or the system's "default".
+    Attributes:
+        variant: one that timm has, too.
+        image_size: in pixels, a multiple of 32.
+        batch_size: images of a step.
+        mode: "eval", logits only, or "train", forward and backward pass.
+        device: "cpu" or "cuda".
+        compiled: whether both models run through torch.compile.
+        allocator: "steady", where a process keeps the memory it once had, or the system's "default".
     """
 
     variant: str = "xxtiny"
@@ -67,7 +74,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Of each round and of both: median seconds of a step, and peak bytes beyond the model, None where unknown."""
+    """The results of our model and of timm's, {"ours": ..., "timm": ...}, round by round.
+
+    Attributes:
+        setting: what was measured.
+        round_seconds: median seconds of a step, for each round.
+        round_bytes: peak bytes beyond the model's own, for each round; None where they are unknown.
+    """
 
     setting: Setting
     round_seconds: list[dict[str, float]]
@@ -75,12 +88,12 @@ class Measurement:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """The median round's seconds, of both."""
+        """The median round's seconds, of both models."""
         return {source: statistics.median(each[source] for each in self.round_seconds) for source in SOURCES}
 
     @property
     def peak_bytes(self) -> dict[str, int | None]:
-        """The median round's peak bytes, of both; None where unknown."""
+        """The median round's peak bytes, of both models; None where unknown."""
         known = all(peak for each in self.round_bytes for peak in each.values())
         return {
             source: int(statistics.median(each[source] for each in self.round_bytes)) if known else None
@@ -89,7 +102,7 @@ class Measurement:
 
     @property
     def speed_ratio(self) -> float:
-        """How many times as fast as timm we are."""
+        """Our speed over timm's."""
         return self.seconds["timm"] / self.seconds["ours"]
 
     @property
@@ -141,7 +154,7 @@ def make_step(model: nn.Module, setting: Setting) -> Callable[[], Tensor]:
 
 
 def _work(connection: Connection, setting: Setting, source: str, threads: int) -> None:
-    """In a process of its own: run a step each time it is asked to, and answer with its seconds and the peak bytes."""
+    """In a process of its own: run a step at each request, and answer with its seconds and the peak bytes."""
     try:
         torch.set_num_threads(threads)
         model = build(setting, source)
@@ -155,18 +168,17 @@ def _work(connection: Connection, setting: Setting, source: str, threads: int) -
             step()
             wait()
             seconds, peak = time.perf_counter() - start, peak_memory(setting.device)
-            # A compiler's own memory would be counted, too.
-            unknown = baseline is None or peak is None or setting.compiled
+            unknown = baseline is None or peak is None or setting.compiled  # a compiler's memory would count, too
             connection.send((seconds, None if unknown else peak - baseline))
-    except BrokenPipeError:  # whoever asked has gone, since the other one does not run
+    except BrokenPipeError:  # the parent has ended, since the other model does not run
         return
-    except Exception as error:  # such as too little memory; whoever asked must hear of it
+    except Exception as error:  # such as too little memory; the parent must know it
         named = isinstance(error, ValueError)
         connection.send(error if named else ValueError(f"{source} does not run ({type(error).__name__}: {error})"))
 
 
 def _answer(connection: Connection) -> Any:
-    """What a worker sends; its error is raised here."""
+    """The answer of a worker; if it is an error, it is raised here."""
     answer = connection.recv()
     if isinstance(answer, ValueError):
         raise answer
@@ -181,14 +193,14 @@ def _asked(connection: Connection) -> bool:
 
 
 def measure(setting: Setting, repeats: int = 7, warm_up: int = 3, rounds: int = 3) -> Measurement:
-    """Speed and peak memory of both, in several rounds.
+    """Speed and peak memory of both models, in several rounds.
 
-    In each round either has a new process of its own, so that neither meets the other's heap. They take turns, so that
-    a slow moment of the machine meets both. What a process had by chance it keeps until it ends; hence the rounds.
+    In each round each model has a new process, so that neither uses the other's heap. They take turns, so that a slow
+    moment of the machine slows both. A process keeps its chance layout of memory until it ends; hence the rounds.
 
     Args:
-        setting: what is measured.
-        repeats: steps of which a round's median is taken.
+        setting: of both models.
+        repeats: timed steps of a round, which takes their median.
         warm_up: steps before them.
         rounds: pairs of new processes.
 
@@ -202,7 +214,7 @@ def measure(setting: Setting, repeats: int = 7, warm_up: int = 3, rounds: int = 
 
 
 def _measure_round(setting: Setting, repeats: int, warm_up: int) -> tuple[dict[str, float], dict[str, int | None]]:
-    """Seconds and peak bytes of both, from one pair of processes."""
+    """Seconds and peak bytes of both models, from one pair of processes."""
     context = multiprocessing.get_context("spawn")
     workers: dict[str, tuple[Connection, BaseProcess]] = {}
     answers: dict[str, list[tuple[float, int | None]]] = {source: [] for source in SOURCES}
@@ -230,10 +242,7 @@ def _measure_round(setting: Setting, repeats: int, warm_up: int) -> tuple[dict[s
 
 
 def format_table(measurements: Iterable[Measurement]) -> str:
-    """One aligned line per setting: "faster" is timm's time over ours, "memory" our memory over timm's.
-
-    Beside "faster" stand its lowest and its highest value in any round.
-    """
+    """One aligned line per setting: timm's time over ours, its range over the rounds, and our memory over timm's."""
     head = ("mode", "batch", "graph", "ours ms", "timm ms", "faster", "rounds", "ours MiB", "timm MiB", "memory")
     rows = [head]
     for each in measurements:

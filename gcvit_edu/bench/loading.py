@@ -1,8 +1,8 @@
 """Loader speed beside timm's, on the same JPEG files: python -m gcvit_edu.bench loading --help.
 
-Both load the same pictures with the same transforms: a random part (bicubic), a random flip, ImageNet's mean and
-deviation, batches. They take turns, each in one process with one thread, and what is counted is processor time, so the
-result is pictures per second and core. It says nothing of how fast a disk is: the files are in memory after the first
+Both load the same pictures with the same transforms: a random crop (bicubic), a random flip, ImageNet's mean and
+deviation, batches. They take turns, each in one process with one thread, and processor time is counted, so the result
+is pictures per second and core. The speed of the disk has no part in it: the files are in memory after the first
 round, which is not counted.
 """
 
@@ -28,14 +28,19 @@ from gcvit_edu.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 
 @dataclass(frozen=True)
 class LoaderSpeed:
-    """Pictures per second and core of both, medians of rounds in which they took turns."""
+    """Pictures per second and core of both loaders, medians of rounds in which they took turns.
+
+    Attributes:
+        ours: of this package's loader.
+        timm: of timm's.
+    """
 
     ours: float
     timm: float
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as timm we are."""
+        """Our speed over timm's."""
         return self.ours / self.timm
 
 
@@ -43,14 +48,28 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 def our_loader(root: Path, size: int, scale: tuple[float, float], batch_size: int) -> Batches:
-    """An epoch of root/<class>/, as the training loop loads it -> images (B, 3, size, size) and labels (B,)."""
+    """An epoch of root/<class>/, as the training loop loads it -> images (B, 3, size, size) and labels (B,).
+
+    Args:
+        root: a folder for each class, with JPEG files.
+        size: side of the pictures that come out, in pixels.
+        scale: smallest and largest area of a random crop, as a share of the picture.
+        batch_size: pictures in a batch; what is left over is not loaded.
+    """
     transform = v2.Compose([JpegCrop(size, scale), v2.RandomHorizontalFlip(), ToNormalized()])
     samples = Augmented(Encoded(FolderPictures(root, upright=False)), transform)
     return DataLoader(samples, batch_size, shuffle=True, drop_last=True)
 
 
 def timm_loader(root: Path, size: int, scale: tuple[float, float], batch_size: int) -> Batches:
-    """The same, as timm loads it."""
+    """An epoch of the same pictures, as timm loads them -> images (B, 3, size, size) and labels (B,).
+
+    Args:
+        root: a folder for each class, with JPEG files.
+        size: side of the pictures that come out, in pixels.
+        scale: smallest and largest area of a random crop, as a share of the picture.
+        batch_size: pictures in a batch; what is left over is not loaded.
+    """
     from timm.data import create_dataset, create_loader  # takes seconds to import
 
     return create_loader(
@@ -84,12 +103,12 @@ def compare_loaders(
     Args:
         root: a folder for each class, with JPEG files.
         size: side of the pictures that come out.
-        scale: of the random parts.
+        scale: smallest and largest area of a random crop, as a share of the picture.
         batch_size: pictures in a batch; what is left over is not loaded.
-        rounds: that count; one more goes before them.
+        rounds: rounds that count, after one that does not.
 
     Raises:
-        ValueError: if the pictures do not fill one batch, or no round counts.
+        ValueError: if the pictures do not fill one batch, or rounds is below 1.
     """
     if rounds < 1:
         raise ValueError(f"rounds={rounds} must be at least 1")
@@ -124,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> LoaderSpeed:
     """Measure what the command line asks for, print it, and return it."""
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.bench loading", description=__doc__)
     parser.add_argument("--data", type=Path, help="folders of JPEG files; left out, the photographs are cut into some")
-    parser.add_argument("--root", help=argparse.SUPPRESS)  # what it was called before
+    parser.add_argument("--root", help=argparse.SUPPRESS)  # the old name of --data
     parser.add_argument("--size", type=int, default=224, metavar="PIXELS", help="side of the training pictures (224)")
     parser.add_argument("--pictures", type=int, default=512, metavar="N", help="how many to cut without --data (512)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N")

@@ -20,19 +20,24 @@ from gcvit_edu.train.step import train_step
 
 @dataclass(frozen=True)
 class Throughput:
-    """Images per second of both, medians of rounds in which they took turns."""
+    """Images per second of both models, medians of rounds in which they took turns.
+
+    Attributes:
+        ours: of this package's model.
+        timm: of timm's.
+    """
 
     ours: float
     timm: float
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as timm we are."""
+        """Our speed over timm's."""
         return self.ours / self.timm
 
 
 def timm_twin(config: TrainConfig) -> nn.Module:
-    """Timm's GC ViT with the numbers of the model that a config names.
+    """The GC ViT of timm with the numbers of the model that a config names.
 
     Raises:
         ValueError: if the image is no multiple of 32, which timm's needs.
@@ -68,7 +73,7 @@ def compare(config: TrainConfig, rounds: int = 7) -> Throughput:
 def _images_per_second(
     makers: Mapping[str, Callable[[TrainConfig], nn.Module]], config: TrainConfig, rounds: int
 ) -> dict[str, float]:
-    """Medians of rounds in which the models take turns."""
+    """Median images per second of each model, over rounds in which they take turns."""
     place = distributed.start(config.device)
     parts = random_parts(config)
     runs = {}

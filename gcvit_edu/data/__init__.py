@@ -1,4 +1,4 @@
-"""The data that comes with the book, and how a picture becomes a tensor."""
+"""The data that comes with the book, and the steps from a picture to a tensor."""
 
 from gcvit_edu.data.augment import Augmented, OnRandomColour
 from gcvit_edu.data.emoji import Drawing, Emoji, emoji_classes, emoji_vendors, on_colour

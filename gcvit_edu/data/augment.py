@@ -17,7 +17,7 @@ from gcvit_edu.data.emoji import on_colour
 
 @contextmanager
 def seeded(*key: int) -> Iterator[None]:
-    """Within it, what torch (on the CPU), numpy and random draw is a function of the key; then all is as before.
+    """A context in which torch (on the CPU), numpy and random draw numbers that are a function of the key.
 
     Args:
         key: whole numbers, none negative.
@@ -36,10 +36,10 @@ def seeded(*key: int) -> Iterator[None]:
 
 
 class Augmented(Dataset[Any]):
-    """A data set whose items pass through a random transform -> what the transform returns.
+    """A data set whose items pass through a random transform -> the transform's result.
 
-    An item is the same for the same (seed, epoch, index): whatever was asked for before, in whatever order, in
-    however many workers. So a run that is resumed in the middle of an epoch sees what it would have seen.
+    An item is the same for the same (seed, epoch, index), with any number of workers, and whatever items were taken
+    before. So a run that is resumed in the middle of an epoch gets the same items as one that was not stopped.
 
     Args:
         dataset: its items are tuples, such as (image, label) or (image, target).
@@ -89,12 +89,12 @@ class OnRandomColour(v2.Transform):
         return {"colour": torch.randint(256, (3,)).tolist()}
 
     def transform(self, part: Any, params: dict[str, Any]) -> Any:
-        """One part of an item."""
+        """Transform one part of an item."""
         return on_colour(part, params["colour"]) if isinstance(part, Image.Image) else part
 
 
 class OnScene(v2.Transform):
-    """A picture with transparency -> an RGB scene with it somewhere, made as Scenes makes its own; labels pass.
+    """A picture with transparency -> an RGB scene with it somewhere, made in the way of Scenes; labels pass.
 
     Args:
         size: sides of the scene, in pixels.
@@ -111,11 +111,11 @@ class OnScene(v2.Transform):
         self.size, self.sides = size, sides
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """What the scene follows from, drawn once for all parts of an item."""
+        """The seed of the scene, drawn once for all parts of an item."""
         return {"key": torch.randint(2**31, (2,)).tolist()}
 
     def transform(self, part: Any, params: dict[str, Any]) -> Any:
-        """One part of an item."""
+        """Transform one part of an item."""
         if not isinstance(part, Image.Image):
             return part
         draws = Draws(*params["key"])

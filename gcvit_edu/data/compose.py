@@ -66,7 +66,7 @@ def paste(canvas: np.ndarray, image: Image.Image, top: int, left: int, side: int
         side: its sides, in pixels.
 
     Returns:
-        (H, W) of bool: the pixels that show more of the picture than of what was there.
+        (H, W) of bool: the pixels that show more of the picture than of the old canvas.
     """
     values = np.array(image.resize((side, side), Image.Resampling.BILINEAR)).astype(int)
     place = canvas[top : top + side, left : left + side]

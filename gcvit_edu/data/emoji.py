@@ -22,7 +22,7 @@ class Drawing:
         code: the emoji's code points, such as "1f400".
         name: its short name, such as "rat".
         label: number of its class.
-        vendor: who drew it.
+        vendor: the company that drew it.
     """
 
     code: str
@@ -55,18 +55,18 @@ def emoji_classes() -> list[str]:
 
 
 def emoji_vendors() -> list[str]:
-    """Those who drew the emoji: google, twitter, fluent."""
+    """The vendors of the emoji: google, twitter, fluent."""
     return list(_manifest()["vendors"])
 
 
 class Emoji(Dataset[tuple[Image.Image, int]]):
     """Drawings of emoji -> (RGBA picture of 64x64 pixels, label).
 
-    Two splits are made in the same way everywhere. holdout="emoji" tests on one fifth of the emoji, in all their
-    drawings, so that no tested emoji was seen in another style. A vendor's name tests on all drawings of that
-    vendor and trains on the others', of the same emoji, so that every tested style is new and no tested emoji is.
-    Where both must be new, hold out emoji and choose vendors: train on the training emoji of some, test on the
-    held-out emoji of another.
+    There are two kinds of split, the same on every machine. holdout="emoji" tests on one fifth of the emoji, in all
+    their drawings, so that no tested emoji was seen in another style. A vendor's name tests on all drawings of that
+    vendor and trains on the others', of the same emoji, so that every tested style is new, but no tested emoji is.
+    If both must be new, hold out emoji and choose vendors: train on the training emoji of some, test on the held-out
+    emoji of another.
 
     Args:
         split: "train" or "test".
@@ -75,7 +75,7 @@ class Emoji(Dataset[tuple[Image.Image, int]]):
 
     Attributes:
         classes: names of the classes, in the order of the labels.
-        drawings: what is at each index.
+        drawings: the drawing at each index.
 
     Raises:
         ValueError: for another split, holdout or vendor, and if no drawing is left.
@@ -108,7 +108,7 @@ class Emoji(Dataset[tuple[Image.Image, int]]):
 
     @property
     def about(self) -> str:
-        """How much there is, as a line."""
+        """The numbers of drawings, emoji and classes, as a line."""
         emoji = len({drawing.code for drawing in self.drawings})
         return f"{len(self)} drawings of {emoji} emoji in {len(self.classes)} classes"
 

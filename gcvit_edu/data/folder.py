@@ -18,14 +18,14 @@ from gcvit_edu.data.words import counted, state_of
 
 _WANTED = ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .avif .gif .bmp .dib .tif .tiff .jp2 .j2k .ppm .pgm .pbm .pnm"
 SUFFIXES = tuple(suffix for suffix in _WANTED.split() if suffix in Image.registered_extensions())  # AVIF is new
-# What Pillow's decoders raise on bad files, AVIF's and TIFF's above all; not MemoryError, which says nothing of a file.
+# Errors of Pillow's decoders on bad files, above all AVIF's and TIFF's; not MemoryError, which is no fault of a file.
 DECODER_ERRORS = (
     *(OSError, SyntaxError, ValueError, RuntimeError, TypeError, LookupError, ArithmeticError, EOFError, struct.error),
     Image.DecompressionBombError,
 )
 MADE_BY_SYSTEMS = ("__MACOSX", "@eaDir", "lost+found")  # folders
 MOST_KINDS = 5  # suffixes that a line names
-# What the two parts of a data set are called elsewhere; the first is ours.
+# Common names of the two parts of a data set; the first is ours.
 PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test", "testing", "dev", "eval")}
 
 
@@ -39,20 +39,20 @@ class BadImage(ValueError):
 class Folder:
     """The pictures of root/<class>/, as (upright RGB picture, number of the class), classes and files sorted by name.
 
-    upright_rgb (gcvit_edu.data.transforms) says what becomes of EXIF orientations, transparency and 16 bits.
+    upright_rgb (gcvit_edu.data.transforms) explains the treatment of EXIF orientations, transparency and 16 bits.
 
     Args:
-        root: a folder with one folder for each class; folders and files whose names begin with a dot are left alone.
-        upright: False leaves pictures as they are stored, whatever their EXIF orientation: ImageNet's.
+        root: a folder with one folder for each class; folders and files whose names begin with a dot are ignored.
+        upright: False leaves pictures as they are stored, whatever their EXIF orientation, for ImageNet's.
 
     Attributes:
         classes: names, in the order of their numbers.
         files: (path, number of the class) for each picture.
-        left_alone: what else is there, as phrases such as "2 files of other kinds (.heic 2)".
+        left_alone: the other content, as phrases such as "2 files of other kinds (.heic 2)".
 
     Raises:
         ValueError: if there is no class, or a class has no picture.
-        BadImage: when a picture is asked for that is missing or cannot be read.
+        BadImage: at the access to a picture that is missing or cannot be read.
     """
 
     def __init__(self, root: Path | str, *, upright: bool = True) -> None:
@@ -89,21 +89,21 @@ class Folder:
 
     @property
     def about(self) -> str:
-        """Pictures and classes, and what was left alone, as a line."""
+        """The numbers of pictures and classes, and the ignored content, as a line."""
         found = counted(len(self), "picture") if len(self) == self._whole else f"{len(self)} of {self._whole} pictures"
         left = f"; left alone: {', '.join(self.left_alone)}" if self.left_alone else ""
         return printable(f"{found} in {counted(len(self.classes), 'class')}{left}")
 
     @property
     def labels(self) -> np.ndarray:
-        """(pictures,), the number of the class of each."""
+        """The number of the class of each picture, (pictures,)."""
         return np.array([label for _, label in self.files], dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.files)
 
     def identity(self) -> Iterator[tuple[str, int]]:
-        """<class>/<file> and the label of each picture, in order: what a copy of the folder has, too."""
+        """<class>/<file> and the label of each picture, in order; a copy of the folder has the same ones."""
         return ((f"{path.parent.name}/{path.name}", label) for path, label in self.files)
 
     def __getitem__(self, index: int) -> tuple[Image.Image, int]:
@@ -123,11 +123,11 @@ class Folder:
         return f"{path.parent.name}/{path.name} {state_of(path)}"
 
     def parted(self, share: float) -> tuple[Self, Self]:
-        """The pictures in two parts, the second with a share of each class, for folders that nobody has split.
+        """The pictures in two parts, the second with a share of each class, for folders without train/ and val/.
 
         A picture's part follows from a hash of its file name: the same on every machine. Pictures that belong
-        together, such as frames of one film, may be parted, and then the second part is no test of the first: put
-        such pictures into train/ and val/ yourself.
+        together, such as frames of one film, may come into different parts, and then the second part is no fair test:
+        put such pictures into train/ and val/ yourself.
 
         Args:
             share: of each class's pictures, above 0 and below 1; rounded, but each part has one picture at least.
@@ -160,7 +160,7 @@ def train_and_val(root: Path | str, val_share: float | None = None) -> tuple[Fol
         val_share: share of each class to hold out where root has the classes themselves; None refuses such a folder.
 
     Raises:
-        ValueError: for anything else: it says which folder is missing, called otherwise or one level deeper.
+        ValueError: for anything else; it names the folder that is missing, has another name or is one level deeper.
     """
     root = Path(root)
     if not root.is_dir():
@@ -185,7 +185,7 @@ def train_and_val(root: Path | str, val_share: float | None = None) -> tuple[Fol
 
 
 def split_problem(root: Path) -> str:
-    """Why root/train and root/val are not there, and what to do; empty if nothing looks like them.
+    """The reason why root/train and root/val are missing, and the remedy; empty if nothing looks like them.
 
     Args:
         root: a folder.
@@ -206,11 +206,11 @@ def split_problem(root: Path) -> str:
     return f"{root} has {here} but no {missing}; {', '.join(to_do)}"
 
 
-# ------------------------------------------------------------------------------------------- what a folder holds
+# ------------------------------------------------------------------------------------------- content of a folder
 
 
 class _Content:
-    """What lies in a folder itself: names of pictures and folders, sorted, and numbers of what else there is."""
+    """The content of one folder: names of pictures and folders, sorted, and the numbers of other files."""
 
     def __init__(self, folder: Path) -> None:
         self.pictures: list[str] = []
@@ -236,7 +236,7 @@ class _Content:
 
 
 def _pictures_below(folder: Path) -> int:
-    """How many pictures lie in a folder and in those inside it; links are not followed: they may lead in a circle."""
+    """The number of pictures in a folder and in those inside it. Links are not followed: they may lead in a circle."""
     if folder.is_symlink():
         return 0
     content = _Content(folder)
@@ -244,13 +244,13 @@ def _pictures_below(folder: Path) -> int:
 
 
 def _has_classes(folder: Path) -> bool:
-    """Whether pictures lie one level down, and none in the folder itself."""
+    """Whether there are pictures one level down, and none in the folder itself."""
     content = _Content(folder) if folder.is_dir() else None
     return bool(content) and not content.pictures and any(_Content(folder / name).pictures for name in content.folders)
 
 
 def _where_unzipped(root: Path) -> Path | None:
-    """The folder of classes or of parts that a single folder inside another leads to, as unzip leaves them."""
+    """The folder of classes or of parts at the end of a chain of single folders, as unzip leaves them; or None."""
     inside = root
     while True:
         content = _Content(inside)
@@ -262,7 +262,7 @@ def _where_unzipped(root: Path) -> Path | None:
 
 
 def _without_pictures(root: Path, folder: Path, content: _Content, below: int) -> str:
-    """What is wrong with a class folder that has no pictures, and what to do."""
+    """The message for a class folder without pictures, with the remedy."""
     if below:
         # A folder of one folder would give one class, and parts such as train/ are no classes.
         parts = {word for words in PARTS.values() for word in words}

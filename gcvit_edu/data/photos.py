@@ -12,17 +12,17 @@ from gcvit_edu.files import data_folder
 
 @dataclass(frozen=True)
 class Photo:
-    """What is known of a photograph: what its licence wants you to name when you show it, and where it comes from.
+    """The facts about a photograph: what its licence wants you to name when you show it, and where it comes from.
 
     Attributes:
-        name: what load_photo calls it, such as "cat".
-        title: what is to be seen.
-        author: who took it.
+        name: its name for load_photo, such as "cat".
+        title: what it shows.
+        author: the photographer.
         licence: "public domain", or the SPDX name of a licence, such as "CC-BY-2.0".
         origin: address of the page where the author, or a library that ships it, published it.
         source: the file, package and version that data/photos/make.py took it from.
         size: (height, width), in pixels.
-        sha256: checksum of the file that is stored here. Nothing compares it when a photograph is loaded.
+        sha256: checksum of the file that is stored here. It is not compared when a photograph is loaded.
     """
 
     name: str
@@ -60,13 +60,13 @@ def load_photo(name: str) -> Image.Image:
 
 
 class Photos(Dataset[tuple[Image.Image, Photo]]):
-    """The photographs that come with the book -> (RGB picture as large as it is stored, what is known of it).
+    """The photographs that come with the book -> (RGB picture as large as it is stored, its Photo).
 
-    They are pictures to look at, each of another size and of no class: five are too few to train on, or to measure
-    anything by.
+    They are pictures to look at, each of its own size and without a class: five are too few to train on, or to measure
+    anything with.
 
     Attributes:
-        photos: what is at each index, in the order of photo_names().
+        photos: the Photo at each index, in the order of photo_names().
     """
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from gcvit_edu.files import data_folder
 
 
 def published_figures(subject: str) -> Any:
-    """What others published on a subject: "sizes", "detection" or "images_per_second".
+    """The figures that others published on a subject: "sizes", "detection" or "images_per_second".
 
     Raises:
         ValueError: for another subject.

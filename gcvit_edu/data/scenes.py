@@ -15,7 +15,7 @@ from torchvision.tv_tensors import Image as ImageTensor
 from gcvit_edu.data.compose import Draws, background, paste
 from gcvit_edu.data.emoji import Emoji
 
-ATTEMPTS = 20  # places tried for an emoji before the scene goes without it
+ATTEMPTS = 20  # places tried for an emoji before it is left out of the scene
 
 
 def check_index(index: int, length: int) -> None:
@@ -38,8 +38,8 @@ class Scenes(Dataset[tuple[ImageTensor, dict[str, Any]]]):
     """Several emoji on a photograph, a gradient or a plain colour -> (image, target).
 
     The image is (3, size, size) of uint8. The target has the keys that torchvision's detectors expect:
-    "boxes", (N, 4) of float32: left, top, right and bottom of what is seen, in pixels, the last two exclusive;
-    "labels", (N,) of int64: classes as in Emoji; "masks", (N, size, size) of bool: the pixels that are seen.
+    "boxes", (N, 4) of float32: left, top, right and bottom of the visible part, in pixels, the last two exclusive;
+    "labels", (N,) of int64: classes as in Emoji; "masks", (N, size, size) of bool: the visible pixels.
     All are torchvision's tensors, so its transforms move them together. A scene depends on (seed, index) alone,
     and is the same on every machine and in every worker.
 
@@ -53,7 +53,7 @@ class Scenes(Dataset[tuple[ImageTensor, dict[str, Any]]]):
         sides: the smallest and the largest side of an emoji, in pixels.
 
     Raises:
-        ValueError: if an emoji is larger than a scene, or a number makes no sense.
+        ValueError: if an emoji is larger than a scene, or a number is out of its range.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Scenes(Dataset[tuple[ImageTensor, dict[str, Any]]]):
         return self.length
 
     def identity(self) -> Iterator[tuple[str, int]]:
-        """The emoji that the scenes are made of, and the numbers that they follow from."""
+        """The emoji of the scenes, and the numbers that the scenes follow from."""
         numbers = f"scenes {self.length} {self.seed} {self.size} {self.most} {self.sides}"
         return chain(self.emoji.identity(), [(numbers, 0)])
 
@@ -104,7 +104,7 @@ class Scenes(Dataset[tuple[ImageTensor, dict[str, Any]]]):
         }
 
     def _squares(self, draws: Draws) -> list[tuple[int, int, int]]:
-        """Where the emoji go, each (top, left, side)."""
+        """The squares of the emoji, each (top, left, side)."""
         squares: list[tuple[int, int, int]] = []
         for _ in range(draws.between(1, self.most)):
             for _ in range(ATTEMPTS):
@@ -121,9 +121,9 @@ class PairScenes(Dataset[tuple[ImageTensor, int]]):
 
     The image is (3, size, size) of uint8. The two stand beside or above each other, `distance` pixels from one to
     the other, and are never the same emoji. Scenes come in fours with the same places and the same background: of
-    the emoji a and A of one class, b and B of another, they show (a, A), (b, B), (a, B) and (b, A). So whatever
-    is seen at either place is seen equally often with each label, and one who sees a single window is right in
-    exactly half of the scenes. `largest_blind_window` is the largest window that cannot see both.
+    the emoji a and A of one class, b and B of another, they show (a, A), (b, B), (a, B) and (b, A). So each emoji
+    appears at either place equally often with each label, and an answer from a single window is right in exactly half
+    of the scenes. `largest_blind_window` is the largest window that cannot see both.
 
     A scene depends on (seed, index) alone. Shuffle them: neighbours in the order are alike.
 
@@ -169,7 +169,7 @@ class PairScenes(Dataset[tuple[ImageTensor, int]]):
         return self.length
 
     def identity(self) -> Iterator[tuple[str, int]]:
-        """The emoji that the scenes are made of, and the numbers that they follow from."""
+        """The emoji of the scenes, and the numbers that the scenes follow from."""
         numbers = f"pairs {self.length} {self.seed} {self.size} {self.distance} {self.side}"
         return chain(self.emoji.identity(), [(numbers, 0)])
 
@@ -181,14 +181,14 @@ class PairScenes(Dataset[tuple[ImageTensor, int]]):
         return ImageTensor(torch.from_numpy(canvas).permute(2, 0, 1)), int(index % 4 < 2)
 
     def corners(self, index: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Where the two emoji of a scene stand, in the order of their names: (top, left) of each."""
+        """The corners of the two emoji of a scene, in the order of their names: (top, left) of each."""
         check_index(index, self.length)
         return self._scene(index)[1]
 
     def _scene(
         self, index: int
     ) -> tuple[tuple[Image.Image, Image.Image], tuple[tuple[int, int], tuple[int, int]], np.ndarray]:
-        """The two emoji, where they stand, and the background."""
+        """The two emoji, their corners, and the background."""
         four, member = divmod(index, 4)
         draws = Draws(self.seed, four)
         first = draws.below(len(self._by_class))

@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional as F
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# By EXIF orientation: what makes a stored picture upright. 1 is upright as it is.
+# By EXIF orientation: the turn that makes a stored picture upright; 1 needs none.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -29,18 +29,18 @@ _SIXTEEN_BITS = 65535
 
 
 def upright_rgb(image: Image.Image, *, turn: bool = True) -> Image.Image:
-    """Any picture, as Pillow opened it -> the same in RGB with 8 bits, upright, as people see it.
+    """Any picture opened by Pillow -> the same in RGB with 8 bits, upright, as people see it.
 
-    It is turned as its EXIF orientation says; the result has no orientation left, so nobody turns it twice. What is
-    transparent, by alpha, palette or colour key, becomes white. (A white drawing on nothing vanishes then.) Grey of 16
-    bits keeps its upper 8, as Pillow does it with colour of 16; a TIFF of 12 bits likewise. But 12 bits that are stored
-    as 16 give a dark picture: nothing in such a file says that it does not use the whole range. Of several frames or
-    pages, the first is taken. Colour profiles (ICC) are left alone: the numbers stay as they are stored. Any other
-    opaque picture, in RGB, grey, CMYK, with a palette and so on, is what convert("RGB") makes of it.
+    It is turned by its EXIF orientation; the result has no orientation left, so that it is not turned twice. Pixels
+    that are transparent, by alpha, palette or colour key, become white. (A white drawing on nothing vanishes then.)
+    Grey of 16 bits keeps its upper 8, as Pillow does with colour of 16; so does a TIFF of 12 bits. But 12 bits that are
+    stored as 16 give a dark picture: nothing in such a file says that it does not use the whole range. Of several
+    frames or pages, the first is taken. Colour profiles (ICC) are ignored: the numbers stay as they are stored. Any
+    other opaque picture, in RGB, grey, CMYK, with a palette and so on, is converted by convert("RGB").
 
     Args:
         image: any picture; it stays as it is.
-        turn: False leaves it as it is stored, as everybody does with ImageNet's.
+        turn: False leaves it as it is stored, as is usual with ImageNet's.
 
     Raises:
         ValueError: for numbers that have no agreed range: floats, 32 bits and signed ones; it names the mode.
@@ -67,7 +67,7 @@ def orientation_of(image: Image.Image) -> int:
     """
     if hasattr(image, "tag_v2"):
         return 1
-    # Pillow warns of damaged EXIF; without any there is nothing to hide, and hiding makes other warnings come again.
+    # Pillow warns of damaged EXIF. Without EXIF nothing is hidden, as hiding makes other warnings appear again.
     quiet = warnings.catch_warnings(action="ignore") if image.info.keys() & set(_EXIF) else nullcontext()
     try:
         with quiet:
@@ -120,7 +120,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     """A picture of 8 bits or less -> RGB, on white where it is transparent."""
     if not image.has_transparency_data:
         return image.convert("RGB")
-    if image.mode == "La":  # which Pillow converts to LA only
+    if image.mode == "La":  # Pillow converts this mode to LA only
         image = image.convert("LA")
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
@@ -150,6 +150,6 @@ def normalize(image: Image.Image) -> Tensor:
 
 
 def denormalize(images: Tensor) -> Tensor:
-    """Back to values from 0 to 1: (..., 3, H, W) -> (..., 3, H, W), for looking at what a model is given."""
+    """Back to values from 0 to 1: (..., 3, H, W) -> (..., 3, H, W), to look at the input of a model."""
     mean, std = (images.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
     return (images * std + mean).clamp(0, 1)

@@ -1,15 +1,15 @@
-"""Numbers and states of files, as messages and records have them."""
+"""Numbers and states of files in the form that messages and records use."""
 
 from pathlib import Path
 
 
 def counted(number: int, word: str) -> str:
-    """1, "class" -> "1 class"; 2, "class" -> "2 classes"."""
+    """A number with its noun: 1, "class" -> "1 class"; 2, "class" -> "2 classes"."""
     return f"{number} {word}" if number == 1 else f"{number} {word}{'es' if word.endswith('s') else 's'}"
 
 
 def state_of(path: Path) -> str:
-    """A file's bytes and time of change, or "missing"."""
+    """The size and the time of change of a file, or "missing"."""
     try:
         state = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""The experiments of the chapters, each with its question and what data/runs holds of it.
+"""The experiments of the chapters, each with its question and its results in data/runs.
 
 python -m gcvit_edu.experiments --help lists them. Nothing else in the package imports them.
 """

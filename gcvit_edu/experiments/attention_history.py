@@ -29,7 +29,7 @@ class AttentionHistory:
     """The attention of all blocks to the same pictures, after some epochs of one run.
 
     Attributes:
-        epochs: after which the weights were looked at; 0 is before the first step.
+        epochs: the epochs after which attention was recorded; 0 is before the first step.
         pictures: names of the pictures, as in Emoji("test").drawings.
         blocks: (stage, block) of each block, from 0, in order.
     """
@@ -40,7 +40,13 @@ class AttentionHistory:
     _bytes: dict[tuple[int, int], np.ndarray] = field(repr=False)
 
     def weights(self, epoch: int, picture: str, stage: int, block: int) -> Tensor:
-        """(N, h, T, T): windows, heads, queries, keys. Each weight is right within 1/255; rows sum to one.
+        """(N, h, T, T): windows, heads, queries, keys. Each weight is within 1/255 of the true one; rows sum to one.
+
+        Args:
+            epoch: one of epochs.
+            picture: one of pictures.
+            stage: of the block, from 0.
+            block: its index in the stage, from 0.
 
         Raises:
             ValueError: for an epoch, a picture or a block that was not recorded.
@@ -96,7 +102,7 @@ def record(run: Path) -> bytes:
 
 
 def read_history(path: Path | None = None) -> AttentionHistory:
-    """A file that this module wrote; None for the one of the shipped emoji_nano."""
+    """The attention in a file that this module wrote; None reads that of the shipped emoji_nano."""
     with np.load(path or data_folder("runs") / "emoji_nano_attention.npz") as file:
         blocks = {
             (int(name.split("_")[1]), int(name.split("_")[2])): file[name] for name in file if name.startswith("block_")
@@ -105,7 +111,7 @@ def read_history(path: Path | None = None) -> AttentionHistory:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Record a run."""
+    """Record the attention of a run into a file."""
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.experiments attention_history", description=__doc__)
     parser.add_argument("run", type=Path, help="folder of an emoji_nano run")
     parser.add_argument("--out", type=Path, required=True, help=".npz file to write")

@@ -1,7 +1,7 @@
-"""Sick runs, made on purpose, to know their curves: python -m gcvit_edu.experiments failure_modes --help.
+"""Faulty runs, made on purpose, to know their curves: python -m gcvit_edu.experiments failure_modes --help.
 
-All train nano on the emoji at 32 pixels, plain and on white, through the package's train_step. Each ill run differs
-from the healthy one only in what its name says.
+All train nano on the emoji at 32 pixels, not augmented and on white, through the package's train_step. Each faulty
+run differs from the healthy one only by the fault in its name.
 """
 
 import argparse
@@ -42,14 +42,21 @@ POINTS = 8  # of the curve, in an epoch
 def attend_to_the_wrong_query(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, real: Tensor | None = None) -> Tensor:
     """Attend with queries tiled image by image, where the windows lie image by image: 0, 1, 0, 1 for 0, 0, 1, 1.
 
-    The bug that NVIDIA's code and timm's had: with one image nothing is wrong, with more a window asks with the
-    query of another image. See attend for the shapes.
+    This is the bug that NVIDIA's code and timm's had. With one image nothing is wrong; with more, a window uses the
+    query of another image.
+
+    Args:
+        q: (B, h, T, d), the global query of each image.
+        k: (B*N, h, T, d), windows image-major.
+        v: as k.
+        bias: (h, T, T), added to the logits.
+        real: (N, T), False for padded tokens.
     """
     return attend(q.repeat(k.shape[0] // q.shape[0], 1, 1, 1), k, v, bias, real)
 
 
 def with_queries_tiled(model: nn.Module) -> nn.Module:
-    """The model, now with the bug in all its global blocks."""
+    """The model, changed in place: all its global blocks have the bug now."""
     for module in model.modules():
         if isinstance(module, GlobalWindowAttention):
             module.attend = attend_to_the_wrong_query
@@ -57,7 +64,7 @@ def with_queries_tiled(model: nn.Module) -> nn.Module:
 
 
 def repaired(model: nn.Module) -> nn.Module:
-    """The same model without the bug: what it answers to one picture at a time, where the bug does nothing."""
+    """The same model without the bug: it then answers as with one picture at a time, where the bug has no effect."""
     for module in model.modules():
         if isinstance(module, GlobalWindowAttention):
             vars(module).pop("attend", None)
@@ -72,7 +79,13 @@ def plain_emoji(split: str, size: int) -> tuple[Tensor, Tensor]:
 
 
 def held_out_top1(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Top-1 accuracy, in batches of any classes: else a wrong query would be that of a picture of the same class."""
+    """Top-1 accuracy in shuffled batches: sorted by class, a wrong query would come from a picture of the same class.
+
+    Args:
+        model: images -> logits (B, 13).
+        images: (n, 3, size, size), normalised.
+        labels: (n,).
+    """
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     parts = (values[order].split(HEALTHY.batch_size) for values in (images, labels))
     return evaluate(model, zip(*parts, strict=True), HEALTHY.num_classes, Place(0, 1, torch.device("cpu"))).top1
@@ -85,12 +98,12 @@ def run_case(case: str, *, seed: int, epochs: int, pictures: int | None = None) 
         case: one of CASES.
         seed: of the weights and of the order.
         epochs: passes over the training pictures.
-        pictures: take only so many of each set; None takes all.
+        pictures: number to take from each set; None takes all.
 
     Returns:
         case, seed, epochs; loss and norm (of the gradient, before clipping), means over an eighth of an epoch each;
-        top1 after each epoch; repaired, the accuracy at the end without the bug, if it was there. A run that met a
-        loss that is not finite has the step at which it did, in died, and ends there.
+        top1 after each epoch; repaired, the accuracy at the end with the bug removed, if the case has it. A run whose
+        loss is no longer finite ends there, and has the number of that step in died.
 
     Raises:
         ValueError: for an unknown case.
@@ -136,12 +149,12 @@ def run_case(case: str, *, seed: int, epochs: int, pictures: int | None = None) 
 
 
 def read_failure_modes(path: Path | None = None) -> list[dict[str, Any]]:
-    """The lines of a file that main wrote; None for the one in data/runs."""
+    """The lines of a file that main wrote; None reads the one in data/runs."""
     return read_lines(path or data_folder("runs") / "sick.jsonl")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run all cases; lines that the file has already are not run again."""
+    """Run all cases, except those whose lines are in the file already."""
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.experiments failure_modes", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="file of JSON lines, one for each run")
     parser.add_argument("--epochs", type=int, default=3)

@@ -1,7 +1,7 @@
-"""How far what a picture shows travels in a network, and by which ways it gets there.
+"""The reach of a place in a picture: how far its information travels in a network, and by which ways.
 
-Exchange something at one place of a picture, and see how much the features at another place change after each stage.
-Then stop one of the ways that information can take there, by freezing what goes through it, and see what is left.
+Exchange an emoji at one place of a picture, and measure how much the features at another place change after each
+stage. Then block one of the ways of information between them, by freezing its outputs, and measure what is left.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ Way = Literal["query", "gates", "attention"]
 
 
 def way(model: GCViT, name: Way) -> list[nn.Module]:
-    """The modules whose outputs carry information from place to place, but for the convolutions.
+    """The modules of a way: those whose outputs carry information from place to place, besides the convolutions.
 
     Args:
         model: with global queries or without.
@@ -62,7 +62,7 @@ def features_at(maps: Sequence[Tensor], places: Tensor, size: int) -> list[Tenso
 def changes(
     model: GCViT, before: Tensor, after: Tensor, places: Tensor, stops: Sequence[Sequence[Way]] = ((),)
 ) -> Tensor:
-    """How much the features at some places change from one picture to another, (stops, B, P, stages).
+    """The changes of the features at some places from one picture to another, (stops, B, P, stages).
 
     The change is the length of the difference of the two tokens' features. Lengths of different stages, and of
     different networks, cannot be compared: set them beside another change of the same token.
@@ -72,8 +72,8 @@ def changes(
         before: (B, 3, size, size).
         after: the same shape.
         places: (B, P, 2), rows and columns of pixels.
-        stops: for each result the ways that are stopped: what goes there for `after` is what went there for `before`.
-            Ways that are left open compensate, or do not: the parts need not sum to the whole.
+        stops: for each result the ways that are stopped: their outputs for `after` are replaced by those for `before`.
+            The open ways may compensate for the stopped ones, so the parts need not sum to the whole.
     """
     size, stages = before.shape[-1], list(model.stages)
     names = {name for stop in stops for name in stop}
@@ -107,7 +107,7 @@ class Exchanges:
 
 
 def exchanges(fours: int, *, distance: int, seed: int = 0, size: int = 64, side: int = 16) -> Exchanges:
-    """What PairScenes of held-out emoji give: in each four, either emoji is exchanged beside two different others.
+    """Exchanges from PairScenes of held-out emoji: in each four, either emoji is exchanged beside two different others.
 
     Args:
         fours: how many fours of scenes.
@@ -130,10 +130,10 @@ def exchanges(fours: int, *, distance: int, seed: int = 0, size: int = 64, side:
 
 
 def shares(model: GCViT, pairs: Exchanges, stops: Sequence[Sequence[Way]] = ((),)) -> Tensor:
-    """How much the emoji that is exchanged moves the token of the one that stays, (stops, N, stages).
+    """The effect of the exchanged emoji on the token of the one that stays, (stops, N, stages).
 
-    As a share of how much the exchange moves the exchanged emoji's own token, with no way stopped; both are means over
-    the four exchanges of a four, in which each emoji is twice the one that stays and twice the one that is exchanged.
+    It is a share of the effect on the exchanged emoji's own token, with no way stopped. Both are means over the four
+    exchanges of a four, in which each emoji is twice the one that stays and twice the one that is exchanged.
 
     Args:
         model: in eval mode.

@@ -1,13 +1,13 @@
 """The cost of another picture size, in accuracy and in reach: python -m gcvit_edu.experiments input_sizes --out FILE.
 
 A map that is not a whole number of windows is padded, and its last row and column of windows are then only partly on
-the map. Until November 2026 they asked with the first cells of the global query, those of the picture's upper left
-corner ("first cells"). Now they ask with the whole query, pooled to their real part ("pooled"). Windows that grow with
-the picture are a third way ("grown").
+the map. Until November 2026 they used the first cells of the global query, those of the picture's upper left corner
+("first cells"). Now they use the whole query, pooled to their real part ("pooled"). Windows that grow with the picture
+are a third way ("grown").
 
 Accuracy is that of the shipped nano, which was trained at 64 pixels, on held-out emoji resized to each size, on white.
-Reach is the number of tokens in stage 3 of an untrained tiny, without gates, that notice after the last block that
-the token in the middle has changed. All takes two to five minutes on one thread of a CPU.
+Reach is the number of tokens in stage 3 of an untrained tiny, without gates, that differ after the last block when
+the token in the middle has changed. The whole experiment takes two to five minutes on one thread of a CPU.
 """
 
 import argparse
@@ -35,7 +35,7 @@ BATCH = 64
 
 @contextmanager
 def first_cells() -> Iterator[None]:
-    """Within the context thin windows ask as they did until November 2026: a bug, kept here to be measured."""
+    """A context in which partly filled windows use the query as until November 2026: a bug, kept to be measured."""
     now = attention.queries_for_windows
     attention.queries_for_windows = lambda query, *_: query  # the same cells for all windows, as if all were whole
     try:
@@ -63,7 +63,7 @@ def network(way: str, size: int) -> nn.Module:
 
 @torch.no_grad()
 def accuracy_at(way: str, size: int) -> dict[str, Any]:
-    """A line with the number of held-out emoji that nano names rightly at a size.
+    """A line with the number of held-out emoji that nano classifies correctly at a size.
 
     Args:
         way: one of WAYS.
@@ -79,7 +79,7 @@ def accuracy_at(way: str, size: int) -> dict[str, Any]:
 
 @torch.no_grad()
 def tokens_that_notice(way: str, size: int) -> dict[str, Any]:
-    """A line with the number of tokens of tiny's stage 3 that notice a change of the token in the middle.
+    """A line with the number of tokens of tiny's stage 3 that a change of the token in the middle reaches.
 
     Args:
         way: "first cells" or "pooled".
@@ -88,7 +88,7 @@ def tokens_that_notice(way: str, size: int) -> dict[str, Any]:
     torch.manual_seed(0)
     stage = create_model("tiny").stages[2].eval().double()
     for module in stage.modules():
-        if isinstance(module, SqueezeExcite):  # through a gate every token hears of every token a little
+        if isinstance(module, SqueezeExcite):  # through a gate every token depends a little on every other
             module.register_forward_hook(lambda module, inputs, gates: torch.ones_like(gates))
     side = -(-size // 16)
     before = torch.randn(1, side, side, stage.query.num_heads * 32).double()
@@ -104,16 +104,12 @@ def tokens_that_notice(way: str, size: int) -> dict[str, Any]:
 
 
 def read_sizes(path: Path | None = None) -> list[dict[str, Any]]:
-    """The lines of a file that this command wrote; by default of the one that comes with the package."""
+    """The lines of a file that this command wrote; None reads the one that comes with the package."""
     return read_lines(path or data_folder("runs") / "sizes.jsonl")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure what a file lacks.
-
-    Args:
-        arguments: of the command line.
-    """
+    """Measure the lines that the file lacks."""
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.experiments input_sizes", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="JSON lines; a file that is begun already is completed")
     results = Results(parser.parse_args(arguments).out)

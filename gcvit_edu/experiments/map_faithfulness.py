@@ -1,9 +1,9 @@
-"""All maps of a network evaluated on scenes, where it is known which pixels are the object's.
+"""All maps of a network, evaluated on scenes where the pixels of the object are known.
 
 Each scene shows one emoji that training did not see; its class is the target, its pixels are the mask. The file gets
 every figure's mean with a 95 % bootstrap interval, baselines and sanity tests included; see summarise for its parts.
-The same command writes the same file. Stopped and given again, it goes on from the last scene in FILE.rows. Of the
-figures, deletion is better low, the others are better high.
+The same command writes the same file. A command that was stopped and is given again goes on from the last scene in
+FILE.rows. A low deletion is good; of the other figures, high values are.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from gcvit_edu.zoo import create_model
 FIGURES = ("deletion", "insertion", "pointing", "energy", "gradcam")
 OF_SCENES = ("correct", "probability", "probability_blurred", "object_share")
 BASELINES = ("centre", "random", "contrast")
-REFERENCE_STAGE = 2  # agreement is with Grad-CAM there: the last stage whose map is not too coarse to have an order
+REFERENCE_STAGE = 2  # of Grad-CAM, which maps are compared with: the last stage whose map is fine enough for an order
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,13 @@ class Scene:
 
 
 def single_scenes(count: int, size: int, seed: int) -> Iterator[Scene]:
-    """Scenes with one emoji of the test split, from 5/16 to 7/8 of a side; those that show none are left out."""
+    """Scenes with one emoji of the test split, from 5/16 to 7/8 of a side; those that show none are left out.
+
+    Args:
+        count: scenes with an emoji.
+        size: sides of a scene, in pixels.
+        seed: another seed, other scenes.
+    """
     scenes = Scenes(2 * count, split="test", seed=seed, size=size, most=1, sides=(5 * size // 16, 7 * size // 8))
     shown = ((image, target) for image, target in scenes if len(target["labels"]))
     for image, target in islice(shown, count):
@@ -65,10 +71,15 @@ def single_scenes(count: int, size: int, seed: int) -> Iterator[Scene]:
 
 
 def candidates(model: GCViT, size: int, methods: Iterable[str] = METHODS) -> dict[str, dict[str, Any]]:
-    """{name: options of attention_map} of all maps worth judging at an image size, of the last global blocks.
+    """{name: options of attention_map} of all maps worth evaluating at an image size, of the last global blocks.
 
     Where one window covers the map, "windows" and "unwindowed" equal "column", which stands for them. A stage without
     global blocks, of another network than GC ViT, has no "column", and its last block takes their place.
+
+    Args:
+        model: its windows and strides decide which maps differ.
+        size: sides of the images, in pixels.
+        methods: the ones to take, of METHODS.
     """
     found: dict[str, dict[str, Any]] = {}
     for stage, (stride, window) in enumerate(zip(model.config.strides, model.config.window_sizes, strict=True)):
@@ -97,13 +108,13 @@ def evaluate_scene(
     """Every figure of one scene: of the scene itself, and of every map and baseline.
 
     Curves and correlations are of maps that are interpolated between the tokens; pixels have an order then. For
-    pointing and energy each pixel has its token's number: interpolated, the largest of few tokens may lie in a corner.
+    pointing and energy each pixel has its token's number: interpolated, the largest of few tokens may be in a corner.
 
     Args:
         model: a GCViT in eval mode.
         fresh: the same, untrained.
-        scene: what is looked at.
-        other: another one, for the sanity tests.
+        scene: the scene that is evaluated.
+        other: another scene, for the sanity tests.
         maps: from candidates.
         steps: of the curves.
         seed: of whatever is random.
@@ -153,7 +164,7 @@ def evaluate_maps(
     seed: int = 0,
     first: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """The figures of each scene, one after another; summarise takes them together.
+    """The figures of each scene, one after another; summarise takes their means.
 
     Args:
         model: a GCViT in eval mode, with the classes of the scenes.
@@ -181,9 +192,9 @@ def summarise(rows: list[dict[str, Any]], maps: dict[str, dict[str, Any]]) -> di
     Returns:
         "scenes": how many, the share that is classified correctly, the class's probability, also of the blurred
         picture, and the object's share of the picture, which is chance for "pointing" and "energy".
-        "maps": for each map and baseline its options, its FIGURES over "all" scenes and over those whose class the
-        network gets "correct", the differences to the centre prior scene by scene ("over_centre"), and for maps the
-        correlations of the SANITY tests.
+        "maps": for each map and baseline its options, its FIGURES over "all" scenes and over those that the network
+        classifies correctly ("correct"), the differences to the centre prior scene by scene ("over_centre"), and for
+        maps the correlations of the SANITY tests.
     """
     right = [row for row in rows if row["correct"]]
     result = {}
@@ -208,10 +219,10 @@ def _estimate(values: list[float]) -> dict[str, float | int | None]:
 
 
 def read_faithfulness(path: Path | None = None) -> dict[str, Any]:
-    """A file that python -m gcvit_edu.experiments map_faithfulness wrote; None for the one of the shipped weights.
+    """The results in a file that this module's command wrote; None reads those of the shipped weights.
 
     Returns:
-        "settings", what was judged and how, and the parts that summarise describes.
+        "settings", the weights and how they were evaluated, and the parts that summarise describes.
 
     Raises:
         ValueError: if the file is no such table.
@@ -229,19 +240,19 @@ def read_faithfulness(path: Path | None = None) -> dict[str, Any]:
 def table(maps: dict[str, Any]) -> str:
     """One aligned line per map: its figures over all scenes, with their intervals."""
     rows = [("map", *FIGURES)]
-    for name, told in maps.items():
-        rows.append((name, *(_cell(told["all"][figure]) for figure in FIGURES)))
+    for name, figures in maps.items():
+        rows.append((name, *(_cell(figures["all"][figure]) for figure in FIGURES)))
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _cell(told: dict[str, Any]) -> str:
-    return "-" if told["mean"] is None else f"{told['mean']:.3f} [{told['low']:.3f}, {told['high']:.3f}]"
+def _cell(estimate: dict[str, Any]) -> str:
+    return "-" if estimate["mean"] is None else "{mean:.3f} [{low:.3f}, {high:.3f}]".format(**estimate)
 
 
 def _identity(weights: str) -> dict[str, str]:
-    """Which weights these were: a name, or a file's name and SHA-256, never its folder."""
+    """The identity of weights: a name, or a file's name and SHA-256, never its folder."""
     path = Path(weights)
     if not path.is_file():
         return {"weights": weights}
@@ -249,7 +260,7 @@ def _identity(weights: str) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Judge what the command line asks for, write and print it, and return what was written."""
+    """Evaluate the maps that the command line names, write and print their figures, and return them."""
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.experiments map_faithfulness", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the JSON file to write")
     parser.add_argument("--weights", required=True, help="a file of weights, or a name that load_weights knows")
@@ -269,11 +280,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         settings |= {"torch": str(torch.__version__)}
         maps = candidates(model, options.size, options.methods)
         scenes = single_scenes(options.scenes, options.size, options.seed)
-        told = {**settings, "maps": list(maps)}
-        rows = read_rows(kept, told)
+        first_line = {**settings, "maps": list(maps)}
+        rows = read_rows(kept, first_line)
         for row in evaluate_maps(model, scenes, maps, steps=options.steps, seed=options.seed, first=len(rows)):
             rows.append(row)
-            add_row(kept, told, row)
+            add_row(kept, first_line, row)
             print(f"\r{len(rows)} of {options.scenes} scenes", end="", file=sys.stderr)
     except (ValueError, OSError) as error:
         parser.error(str(error))
@@ -281,7 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     found = {"settings": settings, **summarise(rows, maps)}
     options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     kept.unlink()
-    about = {name: told if name == "n" else _cell(told) for name, told in found["scenes"].items()}
+    about = {name: value if name == "n" else _cell(value) for name, value in found["scenes"].items()}
     print(f"{about['n']} scenes, the object's share {about['object_share']}, classified correctly {about['correct']}")
     print(f"probability of the class {about['probability']}, of the blurred picture {about['probability_blurred']}")
     print(table(found["maps"]))

@@ -2,8 +2,8 @@
 
 On the emoji, 13 classes at 64 pixels: the five mixers of gcvit_edu.mixers, each with nano's own windows, where
 stages 3 and 4 are one window each, and with windows half as wide in stage 3, so that three stages have several.
-That is ten networks for each seed. Three seeds of 60 epochs took about seven minutes on one H100, all three at once and
-beside another training; on a CPU an epoch is the work of ten of the recipe emoji_nano.
+That makes ten networks for each seed. Three seeds of 60 epochs took about seven minutes on one H100, all three at once
+and beside another training; on a CPU an epoch takes as long as ten epochs of the recipe emoji_nano.
 """
 
 import argparse
@@ -40,7 +40,14 @@ BATCH, PEAK, WEIGHT_DECAY, WARMUP = 128, 1e-3, 0.05, 0.1
 
 
 def network(mixer: str, windows: tuple[int, ...], *, classes: int, seed: int) -> GCViT:
-    """An untrained nano with a mixer and windows, without drop path: only its weights and the pictures are random."""
+    """An untrained nano with a mixer and windows, without drop path: only its weights and the pictures are random.
+
+    Args:
+        mixer: one of gcvit_edu.mixers.MIXERS.
+        windows: side of the window of each stage, in tokens.
+        classes: outputs of the head.
+        seed: of the weights.
+    """
     config = replace(VARIANTS["nano"], window_sizes=windows, num_classes=classes, drop_path_rate=0.0)
     seed_process(seed, 0)
     return with_mixer(GCViT(config), mixer)
@@ -98,7 +105,7 @@ def train_together(
 
 
 def _quick(net: GCViT, images: Tensor) -> nn.Module:
-    """The same network; on a GPU recorded once and replayed, as it waits longer for such small kernels than it runs."""
+    """The same network; on a GPU recorded once and replayed, as small kernels take longer to start than to run."""
     if images.device.type != "cuda":
         return net
     return torch.cuda.make_graphed_callables(net, (torch.zeros_like(images),))
@@ -153,7 +160,7 @@ def ablate(seed: int, epochs: int, place: distributed.Place, workers: int = 0) -
 def query_scores(
     net: GCViT, images: Tensor, labels: Tensor, place: distributed.Place, stages: Sequence[int] | None = None
 ) -> dict[str, float]:
-    """Top-1 accuracy with each change of QUERY_CHANGES; "unchanged" alone where there is no query.
+    """Top-1 accuracy with each change of QUERY_CHANGES; only "unchanged" where there is no query.
 
     The images are shuffled, always the same way, so that an image's neighbour in its batch has any class.
 
@@ -162,7 +169,7 @@ def query_scores(
         images: (N, 3, H, W).
         labels: (N,).
         place: the device.
-        stages: whose queries are changed, from 0; None for all.
+        stages: indices of the stages whose queries are changed, from 0; None for all.
     """
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     images, labels = images[order], labels[order]
@@ -178,12 +185,12 @@ def query_scores(
 
 
 def read_ablations(path: Path | None = None) -> list[dict[str, Any]]:
-    """The lines of a file that main wrote; None for the one in data/runs: 60 epochs, 3 seeds."""
+    """The lines of a file that main wrote; None reads the one in data/runs: 60 epochs, 3 seeds."""
     return read_lines(path or data_folder("runs") / "ablations.jsonl")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train with several seeds; seeds that the file has already are not run again."""
+    """Train with several seeds, except those that are in the file already."""
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.experiments query_ablations", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="file of JSON lines, one for each network")
     parser.add_argument("--epochs", type=int, default=60)

@@ -1,4 +1,4 @@
-"""Experiments of many runs: one file of JSON lines, which a command that was stopped goes on with."""
+"""Experiments of many runs: one file of JSON lines, with which a stopped command can go on."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from gcvit_edu.files import read_lines, write_atomically
 
 
 class Results:
-    """The lines that an experiment has found so far, in memory and, whole at every moment, in a file.
+    """The lines that an experiment has found so far, in memory and in a file that is whole at every moment.
 
     Args:
         path: of the file, new or begun by the same command. One command at a time: a second one that adds to the
@@ -33,7 +33,7 @@ class Results:
         return any(all(key in line and line[key] == value for key, value in asked.items()) for line in self.lines)
 
     def add(self, *lines: dict[str, Any]) -> None:
-        """Print lines, and write them behind the others.
+        """Print lines, and write them after the others.
 
         Raises:
             OSError: if they cannot be written; the file is as it was.
@@ -45,7 +45,7 @@ class Results:
 
 
 def read_rows(path: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
-    """The scenes that a stopped run with the same settings has judged; none where there is no file.
+    """The scenes that a stopped run with the same settings has evaluated; none where there is no file.
 
     A last line that was not written to its end is cut off.
 
@@ -69,7 +69,13 @@ def read_rows(path: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def add_row(path: Path, settings: dict[str, Any], row: dict[str, Any]) -> None:
-    """Add the figures of one more scene; starts the file, and its folder, where there is none."""
+    """Add the figures of one more scene; the file and its folder are made where they are missing.
+
+    Args:
+        path: the file that read_rows reads.
+        settings: all that the figures depend on; the first line of a new file.
+        row: the figures.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
         for value in (row,) if file.tell() else (settings, row):

@@ -1,12 +1,12 @@
 """A question that needs both ends of a picture: are two drawings, far apart, the same?
 
 A picture of 32 pixels on a plain colour shows two drawings of 8 pixels, each one of two, beside or above each other.
-Whatever is seen at one of the places, it is seen equally often with both answers. The networks are small ones with the
-five mixers of gcvit_edu.mixers, and only the first two stages of GC ViT: those that have several windows, four each.
+Either drawing is at either place equally often with both answers. The networks are small ones with the five mixers of
+gcvit_edu.mixers, and only the first two stages of GC ViT: those that have several windows, four each.
 A network takes one to two minutes on one thread of a CPU.
 
-All are also told, by a second loss, how often either drawing is there, but for some with the global query ("told" is
-false), which are not.
+A second loss also teaches them to count each drawing ("told" is true). Some networks with the global query learn
+without it ("told" is false).
 """
 
 import argparse
@@ -42,9 +42,9 @@ HELD_OUT = 1000  # scenes for each distance
 
 
 class Pairs:
-    """Two drawings on a plain colour: pictures, whether the two are the same, and how often each of the two is there.
+    """Two drawings on a plain colour: pictures, whether the two are the same, and the number of each drawing.
 
-    All is drawn by a generator, so there are as many pictures as one asks for.
+    A generator draws all of it, so there are as many pictures as one wants.
     """
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ def network(mixer: str, seed: int) -> FirstStages:
 
 
 def train_on_pairs(mixer: str, seed: int, steps: int, told: bool = True) -> dict[str, Any]:
-    """Train one network; a line with its held-out accuracy at each distance.
+    """Train one network -> a line with its held-out accuracy at each distance.
 
     Args:
         mixer: one of MIXERS.
@@ -174,19 +174,25 @@ def train_on_pairs(mixer: str, seed: int, steps: int, told: bool = True) -> dict
 
 @torch.no_grad()
 def share_right(net: nn.Module, pairs: Pairs, distance: int) -> float:
-    """Accuracy on held-out pictures with the drawings so many pixels apart, always the same ones."""
+    """Accuracy on held-out pictures with the drawings at one distance; the pictures are always the same.
+
+    Args:
+        net: (B, 3, 32, 32) -> logits whose first two are "different" and "same"; left in eval mode.
+        pairs: makes the pictures.
+        distance: from one drawing to the same corner of the other, in pixels.
+    """
     images, same, _ = pairs.batch(HELD_OUT, torch.Generator().manual_seed(10**6 + distance), distance)
     answers = torch.cat([net.eval()(part)[:, :2].argmax(1) for part in images.split(BATCH)])
     return round((answers == same).double().mean().item(), 4)
 
 
 def read_pairs(path: Path | None = None) -> list[dict[str, Any]]:
-    """The lines of a file that main wrote; None for the one in data/runs: 1000 steps, 3 seeds."""
+    """The lines of a file that main wrote; None reads the one in data/runs: 1000 steps, 3 seeds."""
     return read_lines(path or data_folder("runs") / "pairs.jsonl")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train all mixers, told, and the global query untold; networks that the file has already are not trained again."""
+    """Train all mixers with the second loss, and the global query also without it, unless the file has them already."""
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.experiments same_or_different", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="file of JSON lines, one for each network")
     parser.add_argument("--steps", type=int, default=1000)

@@ -1,4 +1,4 @@
-"""What each addition to a naked training loop is worth on the emoji."""
+"""The gain of each addition to a plain training loop, measured on the emoji."""
 
 import argparse
 import itertools
@@ -21,10 +21,10 @@ from gcvit_edu.train.optim import decay_at, decay_groups, learning_rate, make_em
 from gcvit_edu.train.randomness import seed_process
 from gcvit_edu.train.recipe import load_recipe
 
-# Each rung keeps what the rungs before it have. The average of the weights is kept on all, and changes none.
+# Each rung keeps the additions of the rungs before it. All rungs keep an average of the weights, which changes none.
 RUNGS = ("naked", "schedule", "groups", "augmentation", "mixing")
 PEAK, BATCH, WEIGHT_DECAY, AVERAGE = 1e-3, 128, 0.05, 0.99
-# Mild, as short runs need it; the recipe's own may be stronger.
+# Mild, for short runs; the recipe's own augmentation may be stronger.
 AUGMENTATION = {
     "drop_path_rate": 0.1,
     "crop_scale": (0.6, 1.0),
@@ -45,7 +45,7 @@ def train_rung(rung: str, *, seed: int, epochs: int, pictures: int | None = None
         rung: one of RUNGS.
         seed: of weights, order and augmentation.
         epochs: passes over the training pictures.
-        pictures: take only so many for training and for validation; None takes all.
+        pictures: number to take for training, and for validation; None takes all.
 
     Returns:
         A line of the log: rung, seed, epochs, train_loss (mean of the last epoch), top1 and average_top1.
@@ -103,12 +103,12 @@ def train_rung(rung: str, *, seed: int, epochs: int, pictures: int | None = None
 
 
 def read_ladder(path: Path | None = None) -> list[dict[str, Any]]:
-    """The lines of a file that main wrote; None for the one in data/runs: 20 epochs, 3 seeds."""
+    """The lines of a file that main wrote; None reads the one in data/runs: 20 epochs, 3 seeds."""
     return read_lines(path or data_folder("runs") / "ladder.jsonl")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Climb the ladder with several seeds; lines that the file has already are not run again."""
+    """Train all rungs with several seeds, except those whose lines are in the file already."""
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.experiments training_ladder", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="file of JSON lines, one for each run")
     parser.add_argument("--epochs", type=int, default=20)

@@ -5,12 +5,13 @@ The weights come from two vendors' drawings of the training emoji:
     python -m gcvit_edu.train emoji_nano --set 'vendors=["google","twitter"]' --set epochs=100 --out RUN
     python -m gcvit_edu.experiments vendor_transfer --weights RUN/final.safetensors --out FILE
 
-They are adapted to Fluent's drawings of the training emoji, and judged on the held-out emoji, which nobody's drawing
-showed them before: on Fluent's drawings for what was learned, on the two old vendors' for what was forgotten. Fluent
-has no flags, so the old vendors' flags are counted apart.
+They are adapted to Fluent's drawings of the training emoji, and evaluated on the held-out emoji, of which they have
+seen no drawing: on Fluent's drawings for what was learned, on the two old vendors' for what was forgotten. Fluent has
+no flags, so the old vendors' flags are counted apart.
 
-The learning rate of each method is chosen with one seed, on training emoji alone; what is reported has three. All that
-is 52 runs of 30 epochs. One epoch of the method "all" took some 6 seconds of one CPU core: there, begin with --only.
+The learning rate of each method is chosen with one seed, on training emoji alone; the reported runs have three seeds.
+Together these are 52 runs of 30 epochs. One epoch of the method "all" took some 6 seconds of one CPU core: on a CPU,
+begin with --only.
 """
 
 import argparse
@@ -50,9 +51,9 @@ NO_TARGET = "flag"  # a class that the target has no drawing of
 
 @dataclass(frozen=True)
 class Method:
-    """A way to come from the weights to a network for the new drawings.
+    """A way from the weights to a network for the new drawings.
 
-    Args:
+    Attributes:
         trained: whether anything is trained at all.
         pretrained: start from the weights, and not at random.
         layers: "all", or "head" for the head alone.
@@ -80,7 +81,7 @@ FEWER = (20, 5)  # drawings of each class; otherwise all are trained on
 TRAINED_ON_FEWER = ("head", "all")  # the methods
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 TUNING_SEED = 0
-TUNED_ON = 5  # one training emoji in so many judges the rates
+TUNED_ON = 5  # of this many training emoji, one is held out to compare rates
 SETTINGS = {  # the same for all methods; milder than emoji_nano's own, which are for 200 epochs
     "vendors": (TARGET,),
     "batch_size": 64,
@@ -110,8 +111,8 @@ def adapt(
 ) -> dict[str, Any]:
     """Adapt a nano to the target's drawings -> its scores on emoji that it never saw.
 
-    An epoch is as many drawings as the target has: with fewer, each comes up several times, always augmented in
-    another way. So the number of drawings changes what is seen, and not for how many steps.
+    An epoch has as many drawings as the target: with fewer, each comes several times, augmented differently each time.
+    So the number of drawings does not change the number of steps.
 
     Args:
         method: one of METHODS. Those that train nothing read only weights, device and workers.
@@ -121,12 +122,12 @@ def adapt(
         epochs: to train for.
         drawings: of each class, to train on; None for all.
         rate: peak learning rate.
-        tuning: train on four fifths of the training emoji and judge on the rest, for choosing a rate.
+        tuning: train on four fifths of the training emoji and evaluate on the rest, to choose a rate.
         device: as in TrainConfig.
         workers: as in TrainConfig.
 
     Returns:
-        A line of the file: method; weights: what fingerprint makes of them; seed, epochs, drawings, rate and tuning
+        A line of the file: method; weights: their fingerprint; seed, epochs, drawings, rate and tuning
         as given (None where nothing is trained); target: top-1 accuracy on the target's drawings; old and flags: on
         the old vendors', without flags and on flags alone, both None when tuning; device: its name.
 
@@ -160,13 +161,13 @@ def adapt(
             )
         return freeze_all_but_head(model) if how.layers == "head" else model
 
-    training, judged = _drawings_of_target(seed, drawings, tuning=tuning)
+    training, unseen = _drawings_of_target(seed, drawings, tuning=tuning)
     if how.trained:
-        recipe = Recipe("transfer", "", config, make_model, lambda c: (augmented(training, c), on_white(judged, c)))
+        recipe = Recipe("transfer", "", config, make_model, lambda c: (augmented(training, c), on_white(unseen, c)))
         model = _trained(recipe)
     else:
         model = make_model(config)
-    sets = {"target": judged} | ({} if tuning else _drawings_of_others())
+    sets = {"target": unseen} | ({} if tuning else _drawings_of_others())
     place = start(device)
     model.to(place.device)
     scores: dict[str, float | None] = {"old": None, "flags": None}
@@ -192,20 +193,20 @@ def _trained(recipe: Recipe) -> nn.Module:
 
 
 def _drawings_of_target(seed: int, drawings: int | None, *, tuning: bool) -> tuple[Subset, Subset]:
-    """The target's drawings to train on, in a list as long as all of them, and those to judge on."""
+    """The target's drawings to train on, in a list as long as all of them, and those to evaluate on."""
     emoji, held_out = Emoji("train", vendors=(TARGET,)), Emoji("test", vendors=(TARGET,))
     order = list(range(len(emoji)))
     random.Random(seed).shuffle(order)
-    judged = Subset(held_out, range(len(held_out)))
+    unseen = Subset(held_out, range(len(held_out)))
     if tuning:
-        judged, order = Subset(emoji, order[::TUNED_ON]), [at for place, at in enumerate(order) if place % TUNED_ON]
+        unseen, order = Subset(emoji, order[::TUNED_ON]), [at for place, at in enumerate(order) if place % TUNED_ON]
     chosen, taken = [], Counter()
     for at in order:
         label = emoji.drawings[at].label
         taken[label] += 1
         if drawings is None or taken[label] <= drawings:
             chosen.append(at)
-    return Subset(emoji, list(islice(cycle(chosen), len(order)))), judged
+    return Subset(emoji, list(islice(cycle(chosen), len(order)))), unseen
 
 
 def _drawings_of_others() -> dict[str, Subset]:
@@ -219,7 +220,7 @@ def _drawings_of_others() -> dict[str, Subset]:
 
 
 def fingerprint(weights: str | Path) -> str:
-    """What a line calls its weights: their name if they have one, else 12 digits of the file's SHA-256.
+    """The name of weights in a line: their own if they have one, else 12 digits of the file's SHA-256.
 
     Raises:
         FileNotFoundError: if there is no such file and no such name.
@@ -234,6 +235,11 @@ def fingerprint(weights: str | Path) -> str:
 def best_rate(lines: Sequence[dict[str, Any]], method: str, epochs: int) -> float:
     """The rate whose tuning run of a method has the highest accuracy; of several that are equal, the middle one.
 
+    Args:
+        lines: of the file, tuning runs and others.
+        method: one of METHODS.
+        epochs: as the tuning runs had.
+
     Raises:
         ValueError: if there is no such run.
     """
@@ -246,12 +252,12 @@ def best_rate(lines: Sequence[dict[str, Any]], method: str, epochs: int) -> floa
 
 
 def read_transfer(path: Path | None = None) -> list[dict[str, Any]]:
-    """The lines of a file that main wrote; None for the one in data/runs."""
+    """The lines of a file that main wrote; None reads the one in data/runs."""
     return read_lines(path or data_folder("runs") / "transfer.jsonl")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Tune the rate of each method, then run all seeds; what the file has of these weights is not run again."""
+    """Tune the rate of each method, then run all seeds; runs of these weights that the file has are not repeated."""
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.experiments vendor_transfer", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--weights", required=True, help="file of a nano that never saw the target's drawings")

@@ -22,7 +22,7 @@ BAD_INPUT = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the page that the command line asks for, and return the exit code."""
+    """Make the page by the command line, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m gcvit_edu.explorer",
         description="Where a GC ViT looks on a picture, as one page that opens without a network.",
@@ -78,10 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _own_model(options: argparse.Namespace) -> tuple[GCViT, str, list[str]]:
-    """The model of one's own weights, its variant's name and its classes: as the command line says, or else the file.
+    """The model of the user's weights, its variant's name and its classes, from the command line or else the file.
 
     Raises:
-        ValueError: where the two contradict each other.
+        ValueError: if the two contradict each other.
     """
     said = weights_metadata(options.weights)
     for option, key in (("--model", "model"), ("--num-classes", "num_classes")):

@@ -17,17 +17,17 @@ _JPEG_QUALITY = 80
 
 
 def asset(name: str) -> Template:
-    """A file that lies beside this one."""
+    """A file in this folder, as a template."""
     return Template((Path(__file__).parent / name).read_text(encoding="utf-8"))
 
 
 def to_json(value: Any) -> str:
-    """JSON that can stand in a script element: nothing in it can close one."""
+    """JSON that is safe in a script element: nothing in it can close the element."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def jpeg(picture: Image.Image) -> str:
-    """A picture as an address that holds it."""
+    """A picture as a data URL."""
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     return "data:image/jpeg;base64," + text_of(file.getvalue())
@@ -35,7 +35,13 @@ def jpeg(picture: Image.Image) -> str:
 
 @cache
 def script(css: str, markup: str, scripts: Sequence[str]) -> tuple[str, str]:
-    """The script of every widget of a kind, from the names of its files, and the version that it looks for."""
+    """The script of every widget of a kind, from its files, and its version, by which it finds its widgets.
+
+    Args:
+        css: name of the file of styles, in this folder.
+        markup: name of the file of HTML.
+        scripts: names of the files of JavaScript, in order.
+    """
     css, markup, *parts = (
         (Path(__file__).parent / name).read_text(encoding="utf-8") for name in (css, markup, *scripts)
     )

@@ -1,4 +1,4 @@
-"""Attention as bytes: whole numbers that still sum exactly, and what fits into a page."""
+"""Attention as bytes: whole numbers that still sum exactly, chosen to fit into a page."""
 
 import base64
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ def text_of(content: bytes) -> str:
 
 
 def packed_size(count: int) -> int:
-    """Characters that so many bytes take as base64."""
+    """The number of base64 characters of count bytes."""
     return 4 * -(-count // 3)
 
 
 def blocks_with_heads(records: Sequence[AttentionRecord], room: int) -> set[int]:
-    """The records, by their place in the list, whose single heads fit into so many characters beside all head means.
+    """The records, by index, whose single heads fit into so many characters, beside the head means of all records.
 
-    The smallest first, so that as many blocks as possible have theirs.
+    The smallest are taken first, so that as many blocks as possible have their heads.
 
     Raises:
         ValueError: if not even the head means fit.
@@ -51,10 +51,10 @@ def blocks_with_heads(records: Sequence[AttentionRecord], room: int) -> set[int]
 
 
 def describe(record: AttentionRecord) -> dict[str, Any]:
-    """One block as the page's script reads it: its place, its sizes and its mean map, without the attention.
+    """One block for the page's script: its place, its sizes and its mean map, without the attention.
 
     Raises:
-        ValueError: for shifted windows, which the script would draw where they are not.
+        ValueError: for shifted windows, which the script would draw at a wrong place.
     """
     if record.shift:
         raise ValueError(

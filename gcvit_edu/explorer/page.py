@@ -27,11 +27,11 @@ _FILES = ("explorer.css", "explorer.html", ("page.js", "rows.js", "paint.js", "v
 
 @dataclass(frozen=True)
 class Explorer:
-    """An attention explorer, as explore() makes it. A notebook shows it; save() writes it as a page.
+    """An attention explorer, made by explore(). A notebook shows it; save() writes it as a page.
 
     Attributes:
-        title: what stands above it.
-        note: what was left out to keep the page small, as a sentence; empty for nothing.
+        title: the text above it.
+        note: a sentence about the parts left out to keep the page small; empty if there are none.
     """
 
     title: str
@@ -42,9 +42,9 @@ class Explorer:
         return _fragment(self._data)
 
     def save(self, path: str | Path) -> None:
-        """Write a whole page that opens from disk; one that is there already is replaced only once all is written.
+        """Write a whole page that opens from disk; an existing one is replaced only when the new one is complete.
 
-        A relative link to the explanation is left out: it leads somewhere only beside the book's pages.
+        A relative link to the explanation is left out: it works only beside the book's pages.
 
         Raises:
             OSError: if the page cannot be written there.
@@ -67,32 +67,32 @@ def explore(
     link: str | None = None,
     limit_kb: int = LIMIT_KB,
 ) -> Explorer:
-    """A picture with the attention of every block, to point at; works without a kernel and without a network.
+    """A picture with the attention of every block, to explore with the pointer; needs neither kernel nor internet.
 
-    What it shows are the weights of the softmax: where a query looks, not what the network makes of what it finds,
-    nor what its answer depends on. Each window has its own softmax, so shares of different windows cannot be
-    compared. In a global block the query is a cell of the global query, a summary of the whole picture, and asks
-    every window; in a local block it is a token, and asks its own window.
+    It shows the weights of the softmax: where a query looks, but not what the network computes from it, nor what its
+    answer depends on. Each window has its own softmax, so shares of different windows cannot be compared. In a global
+    block the query is a cell of the global query, a summary of the whole picture, and attends to every window; in a
+    local block it is a token, and attends to its own window.
 
-    Every share is right within 1/255. If all heads of all blocks would make the piece of HTML larger than limit_kb,
-    the blocks that have no room for single heads show the mean of their heads, and the page says so
-    (xxtiny at 224 pixels); fewer blocks leave room for theirs.
+    Every share is within 1/255 of the true one. If all heads of all blocks would make the piece of HTML larger than
+    limit_kb, the blocks that have no room for single heads show the mean of their heads, and the page has a note about
+    it (xxtiny at 224 pixels); fewer blocks leave room for all heads.
 
     Args:
         model: a GC ViT for colour pictures; it is run once, in eval mode, and left as it was.
-        image: any picture; upright_rgb says what becomes of EXIF orientations, transparency and 16 bits. Its middle
-            is cut out.
+        image: any picture; upright_rgb explains the treatment of EXIF orientations, transparency and 16 bits. The
+            middle is cut out.
         size: side of the square that the network sees, or (height, width), in pixels; None for the model's own.
         blocks: (stage, block) of those to show, counted from 0; None for all.
-        class_names: names of the model's classes in order, to show its five likeliest; empty shows none.
-        title: what stands above the explorer.
+        class_names: names of the model's classes in order, to show the five most likely ones; empty shows none.
+        title: the text above the explorer.
         link: address of the paragraph that explains the view; None for none.
         limit_kb: most kilobytes (1000 bytes) of the piece of HTML.
 
     Raises:
         ValueError: for a model that is no GC ViT, something that is no picture, one that upright_rgb refuses, a size
-            below 32 pixels, blocks that the model does not have, as many names as it has no classes, or what cannot
-            be kept within the limit.
+            below 32 pixels, blocks that the model does not have, another number of names than of its classes, or a
+            piece of HTML that cannot be kept within the limit.
     """
     if not isinstance(image, Image.Image):
         raise ValueError(f"the image is a {type(image).__name__}, not a PIL picture; use PIL.Image.open or load_photo")
@@ -180,7 +180,7 @@ def _note(records: list[AttentionRecord], with_heads: set[int]) -> str:
 
 
 def _fragment(data: dict[str, Any]) -> str:
-    """The host, with what is shown where scripts do not run; its data; and the script that brings it to life."""
+    """The element, with its text for readers without scripts; its data; and the script that makes it interactive."""
     code, build = script(*_FILES)
     link = f' <a href="{html.escape(data["link"])}">How to read it.</a>' if data["link"] else ""
     return asset("fragment.html").substitute(

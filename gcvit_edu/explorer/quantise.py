@@ -11,7 +11,7 @@ def quantise(weights: Tensor) -> np.ndarray:
 
     Largest-remainder rounding to a total of 255, or of 255 divided by the row's largest share, rounded down, where
     that is more: rows without a strong share are stored more finely. So every row sums to exactly one, each share is
-    right within one part of the row's total (1/255 or better), and a share of zero stays exactly zero.
+    within one part of the row's total of the true one (1/255 or less), and a share of zero stays exactly zero.
 
     Raises:
         ValueError: if a row has a negative or infinite share, or none above zero.
@@ -33,5 +33,5 @@ def quantise(weights: Tensor) -> np.ndarray:
 
 
 def restored(rows: np.ndarray) -> np.ndarray:
-    """What quantise stored, (..., T) of uint8 -> (..., T) of float32; each row sums to one."""
+    """Rows as quantise stored them, (..., T) of uint8 -> (..., T) of float32; each row sums to one."""
     return rows.astype(np.float32) / rows.sum(-1, keepdims=True, dtype=np.float32)

@@ -15,16 +15,16 @@ from gcvit_edu.explorer.pack import LEAST_SCALE, text_of
 from gcvit_edu.explorer.quantise import LEVELS
 
 Kind = Literal["local", "global"]  # of queries
-RARE = 0.01  # of the numbers of a column may lie above its scale
+RARE = 0.01  # share of a column's numbers that may be above its scale
 _FILES = ("timeline.css", "timeline.html", ("page.js", "paint.js", "timeline.js"))
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """Maps with a slider, as timeline() makes them. A notebook shows it.
+    """Maps with a slider, made by timeline(). A notebook shows it.
 
     Attributes:
-        title: what stands above it.
+        title: the text above it.
         moments: names of the moments.
     """
 
@@ -51,9 +51,8 @@ def timeline(
     """A table of maps over pictures, one row for each picture, and a slider that goes from moment to moment.
 
     It is one piece of HTML that needs neither a kernel nor a network. A column has one scale for all moments and
-    pictures, so that a map can be seen to sharpen; columns cannot be compared with each other. The scale ends where
-    all but one number in a hundred lie below it, or at four times the mean of all where that is more; what is larger
-    looks the same.
+    pictures, so that you can see a map sharpen; columns cannot be compared with each other. The scale ends at the
+    99th percentile of the numbers, or at four times their mean where that is more; larger numbers look like its end.
 
     Args:
         pictures: square ones, by name.
@@ -61,7 +60,7 @@ def timeline(
         columns: by title, whether the queries are local or global, and the maps, (moments, pictures, h, w), none
             negative and not all zero.
         notes: a sentence for each moment, read with its name; none if left out.
-        title: what stands above it.
+        title: the text above it.
         start: index of the moment that is shown first.
 
     Raises:
@@ -94,7 +93,7 @@ def timeline(
 
 
 def _shown(maps: Tensor) -> bool:
-    """Whether maps have a scale: NaN is no number that is at least 0."""
+    """Whether maps have a scale: all numbers finite, none negative, and one above 0."""
     return bool(maps.isfinite().all() and (maps >= 0).all() and maps.any())
 
 

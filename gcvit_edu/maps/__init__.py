@@ -1,4 +1,4 @@
-"""Maps of where a network looks, what each means, and (in gcvit_edu.maps.faithfulness) how far each can be trusted."""
+"""Maps of where a network looks, with their meanings; gcvit_edu.maps.faithfulness tests how far to trust each."""
 
 from gcvit_edu.maps.attention_map import METHODS, AttentionMap, attention_map
 from gcvit_edu.maps.columns import column_mean, window_means

@@ -16,7 +16,7 @@ from gcvit_edu.model import GCViT
 
 Method = Literal["column", "windows", "unwindowed", "rollout", "gradient", "gradcam"]
 METHODS: tuple[Method, ...] = get_args(Method)
-# The options that a method reads, besides the stage; others are refused rather than ignored.
+# The options that a method reads, besides the stage; other options are refused, not ignored.
 _READS = {
     "column": {"block", "head"},
     "windows": {"block", "head"},
@@ -29,15 +29,15 @@ _READS = {
 
 @dataclass(frozen=True)
 class AttentionMap:
-    """A map for each image of a batch, with what it is a map of.
+    """A map for each image of a batch, with its origin.
 
     Attributes:
         values: (B, H, W), none negative, at token resolution, without padding.
-        method: one of METHODS, which says what the numbers mean.
+        method: one of METHODS; it decides the meaning of the numbers.
         stage: index of the stage whose tokens these are, from 0.
-        block: index of the block, from 0; None where the method is of no single block.
+        block: index of the block, from 0; None where the method uses more than one block, or none.
         head: index of the head; None for the mean of all, or where heads play no part.
-        target: (B,), the class of each image; None where the method knows no class.
+        target: (B,), the class of each image; None where the method depends on no class.
         stride: pixels per token side.
         image_size: height and width of the images, in pixels.
     """
@@ -67,10 +67,10 @@ def attention_map(
     target: int | Tensor | None = None,
     bias: bool = True,
 ) -> AttentionMap:
-    """Where a model looks, as one number per token of a stage's map, for each image of a batch.
+    """A map of where a model looks: one number per token of a stage's map, for each image of a batch.
 
     No such map is the truth about a network; each method answers another question, and its function in
-    gcvit_edu.maps says what the numbers mean and what not:
+    gcvit_edu.maps explains what the numbers mean, and what they do not mean:
 
     "column": the column mean of a global block whose one window covers the map (column_mean).
     "windows": the column mean of each window, put back together; windows are not comparable (window_means).
@@ -97,7 +97,7 @@ def attention_map(
 
     Raises:
         ValueError: for a method, stage, block, head or class that is not there, an option that the method does not
-            read, a model in training mode, an image that the model refuses, or what the method's function refuses.
+            read, a model in training mode, an image that the model refuses, or what the method refuses.
     """
     _check(model, method, stage, {"block": block, "head": head, "target": target, "bias": None if bias else False})
     if "block" in _READS[method]:
@@ -170,14 +170,14 @@ def _by_gradient(
     head: int | None,
     target: int | Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """The map of a method that knows a class, and the classes (B,)."""
+    """The map of a method that depends on a class, and the classes (B,)."""
     outputs: list[Tensor] = []
     hook = model.stages[stage].register_forward_hook(lambda _, __, out: outputs.append(out))
     try:
         with torch.enable_grad(), capture_attention(model) as records:
-            logits = model(image.detach().requires_grad_())  # frozen weights leave the graph whole
+            logits = model(image.detach().requires_grad_())  # the graph is whole even if weights are frozen
             labels = _labels(logits, target)
-            score = logits.gather(1, labels[:, None]).sum()  # the images of a batch do not meet: each has its own
+            score = logits.gather(1, labels[:, None]).sum()  # images are independent: each gets its own gradient
             source = outputs[0] if method == "gradcam" else _record_of(records, stage, block).weights
             (gradient,) = torch.autograd.grad(score, source)
     finally:

@@ -1,4 +1,4 @@
-"""Maps from one block's recorded attention: how much its keys are looked at, on average over the queries."""
+"""Maps from one block's recorded attention: the attention that each key gets, on average over the queries."""
 
 from torch import Tensor
 
@@ -9,14 +9,15 @@ from gcvit_edu.maps.layout import real_tokens, windows_to_map
 def column_mean(record: AttentionRecord, head: int | None = None) -> Tensor:
     """(B, H, W): the mean of the columns of a global block whose one window covers the map. It sums to one.
 
-    What it means: the cells of the global query stand for parts of the whole image, and here the keys are all tokens
-    of the map, so a number says how much of the attention of all cells, each counted alike, a token gets. It is the
-    only map of a global block whose numbers the network itself has set against each other over the whole image.
+    What it means: the cells of the global query stand for parts of the whole image, and here the keys are all tokens of
+    the map. So a number is the share that a token gets of the attention of all cells, with equal weight for each. It is
+    the only map of a global block whose numbers the network itself compares with each other over the whole image.
 
     What it does not mean: that the token matters for the class. Values, the MLPs and the later blocks are left out,
-    and by then a token holds much of its surroundings. It does not say who asks: but for the bias, it is the same
-    when the cells of the query change places. The relative position bias is in it, which says the same for every
-    image. Where the window is padded, the query is pooled to the window's real part, and only its cells count.
+    and at this depth a token holds much of its surroundings. It does not show which cell attends: apart from the bias,
+    it stays the same when the cells of the query change places. It contains the relative position bias, which is the
+    same for every image. If the window is padded, the query is pooled to the window's real part, and only its cells
+    count.
 
     Args:
         record: of a global block, from capture_attention.
@@ -38,15 +39,15 @@ def column_mean(record: AttentionRecord, head: int | None = None) -> Tensor:
 
 
 def window_means(record: AttentionRecord, head: int | None = None) -> Tensor:
-    """(B, H, W): the column mean of each window, put back together. Each window sums to one, whatever it shows.
+    """(B, H, W): the column mean of each window, put back together. Each window sums to one, whatever its content.
 
-    What it means: within a window, how much of the attention its tokens get, averaged over the queries: the window's
-    own tokens in a local block, the cells of the global query in a global one.
+    What it means: the share of attention that each token of a window gets within it, averaged over the queries: the
+    window's own tokens in a local block, the cells of the global query in a global one.
 
-    What it does not mean: numbers of different windows are not comparable. A window of plain sky shares out the same
-    total as one that holds the object, so a bright token may only be the least dull of a dull window, and the edges
-    of windows show as seams. A window that is cut short by the map's edge shares its total among fewer tokens.
-    Otherwise what column_mean leaves out is left out here.
+    What it does not mean: numbers of different windows are not comparable. A window of plain sky has the same total as
+    one that holds the object, so a bright token may only be the least dull of a dull window, and the edges of windows
+    show as seams. A window that is cut by the map's edge divides its total among fewer tokens. Otherwise it leaves out
+    the same as column_mean.
 
     Args:
         record: of any block, from capture_attention.
@@ -56,7 +57,7 @@ def window_means(record: AttentionRecord, head: int | None = None) -> Tensor:
         ValueError: for a head that is not there.
     """
     weights = of_head(record.weights, head)  # (B, N, T, T)
-    # The answers to what padding asks are cut off.
+    # Padded queries are left out.
     real = real_tokens(record.window, record.map_size, weights.device).to(weights.dtype)
     means = (weights * real[None, :, :, None]).sum(2) / real.sum(-1)[None, :, None]
     return windows_to_map(means, record.window, record.map_size, record.shift)

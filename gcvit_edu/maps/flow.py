@@ -15,19 +15,20 @@ from gcvit_edu.maps.layout import map_to_windows, windows_to_map
 def rollout(records: Sequence[AttentionRecord]) -> Tensor:
     """(B, H, W): the share of each token of the first block's map in the mean of the last map. It sums to one.
 
-    Every block is taken for 0.5 I + 0.5 A, A the mean of its heads: half of a token stays, the other half is replaced
-    by what it attends to. A is block-diagonal, one block for each window. That holds for global blocks, too: token i
-    of a window is updated with row i of the window's map, cell i of the global query having asked in its place. The
-    matrices are multiplied through all blocks, and the mean over the last map's tokens is taken, as the head does.
+    Every block is modelled as 0.5 I + 0.5 A, where A is the mean of its heads: half of a token stays, the other half is
+    replaced by the tokens that it attends to. A is block-diagonal, one block for each window. That holds for global
+    blocks, too: token i of a window is updated with row i of the window's map, whose query is cell i of the global
+    query. The matrices are multiplied through all blocks, and the mean over the last map's tokens is taken, as in the
+    head.
 
-    A downsampler is taken for the mean of 2x2 tokens, or of those that there are at an odd edge. That is an
+    A downsampler is modelled as the mean of 2x2 tokens, or of the existing ones at an odd edge. That is an
     approximation: its convolutions overlap, are learned, and squeeze-and-excitation mixes the whole map.
 
-    What it means: where the output could have its content from, if attention were all that moves it, and all weights
-    moved alike. With blocks that cross no border of windows, it also shows how far a window can reach.
+    What it means: the places that the output's content could come from, if attention alone moved it, and all weights
+    moved it equally. If the blocks cross no border of windows, it also shows how far a window can reach.
 
-    What it does not mean: it knows no values, no MLPs, no heads of different use and no class: it is the same for
-    every class, and the true residual is rarely one half. Over many blocks its rows grow alike.
+    What it does not mean: it ignores values, MLPs and the different use of heads; it is the same for every class; and
+    the true residual is rarely one half. Over many blocks its rows become similar.
 
     Args:
         records: of consecutive blocks in one forward pass, from capture_attention; the map is that of the first.
@@ -52,9 +53,9 @@ def rollout(records: Sequence[AttentionRecord]) -> Tensor:
 
 
 def spread(share: Tensor, map_size: tuple[int, int]) -> Tensor:
-    """(B, ceil(H/2), ceil(W/2)) -> (B, H, W): every token's share in equal parts to the 2x2 tokens that it is made of.
+    """(B, ceil(H/2), ceil(W/2)) -> (B, H, W): every token's share in equal parts to the 2x2 tokens that it came from.
 
-    At an odd edge there are two, or only one, and the total stays what it was.
+    At an odd edge there are two, or only one; the total stays the same.
     """
     height, width = map_size
     ones = share.new_ones(1, height, width)

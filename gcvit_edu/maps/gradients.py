@@ -1,4 +1,4 @@
-"""Maps for a class: what its logit gains, by gradients."""
+"""Maps for a class: the gain of its logit, by gradients."""
 
 from einops import rearrange
 from torch import Tensor
@@ -9,18 +9,18 @@ from gcvit_edu.maps.layout import windows_to_map
 
 
 def gradient_times_attention(record: AttentionRecord, gradient: Tensor, head: int | None = None) -> Tensor:
-    """(B, H, W): what the class gains by looking at each token, in this block, to first order.
+    """(B, H, W): the gain of the class by attention to each token, in this block, to first order.
 
-    Each weight is multiplied by the gradient of the class's logit with respect to it, as in Chefer et al. 2021. What
-    is negative, where looking harms the class, is set to zero; then the mean over the heads and the sum over the
-    queries are taken.
+    Each weight is multiplied by the gradient of the class's logit with respect to it, as in Chefer et al. 2021.
+    Negative products, where attention harms the class, are set to zero; then the mean over the heads and the sum over
+    the queries are taken.
 
-    What it means: all numbers are parts of the same logit, so those of different windows are comparable, as they are
-    in no map of attention alone. A window that does not matter for the class is dark, whatever it attends to.
+    What it means: all numbers are parts of the same logit, so those of different windows are comparable, which is true
+    for no map of attention alone. A window that does not matter for the class is dark, whatever it attends to.
 
-    What it does not mean: a gradient tells of small changes only, here of one weight at a time, which no softmax can
-    make. What flows past this block by the residual path is not seen. The sum is no probability, and sets of numbers
-    of different images or blocks are not comparable.
+    What it does not mean: a gradient describes small changes only, here of one weight at a time, which no softmax can
+    make. It does not see what passes this block by the residual path. The sum is no probability, and numbers of
+    different images or blocks are not comparable.
 
     Args:
         record: of any block, from capture_attention with gradients on.
@@ -40,17 +40,17 @@ def gradient_times_attention(record: AttentionRecord, gradient: Tensor, head: in
 
 
 def grad_cam(features: Tensor, gradient: Tensor) -> Tensor:
-    """(B, H, W): Grad-CAM (Selvaraju et al. 2017) at the output of a stage; attention is not looked at.
+    """(B, H, W): Grad-CAM (Selvaraju et al. 2017) at the output of a stage; it uses no attention.
 
     Each channel is weighted by the mean of its gradient over the map; the weighted sum of the channels counts
     where it is positive.
 
-    What it means: where those channels are active which, on average over the map, raise the class's logit.
+    What it means: the places where the channels are active that, on average over the map, raise the class's logit.
 
-    What it does not mean: the mean of the gradient over the map is a fair weight where a channel means the same
+    What it does not mean: the mean of the gradient over the map is a fair weight if a channel means the same
     everywhere, as at the end of a network of convolutions; in the early stages it is a poor one. A token's channels
-    may tell of a far part of the image. Its numbers are comparable within one image and class, no further. It can
-    be zero everywhere.
+    may describe a far part of the image. The numbers are comparable within one image and class only. They can be zero
+    everywhere.
 
     Args:
         features: (B, H, W, C), the output of a stage.

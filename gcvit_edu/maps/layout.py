@@ -1,4 +1,4 @@
-"""Where the numbers of a map lie: in windows, on the map of tokens, on the image's pixels."""
+"""The three layouts of a map's numbers: in windows, on the map of tokens, on the image's pixels."""
 
 import torch
 from einops import rearrange
@@ -9,9 +9,14 @@ from gcvit_edu.windows import pad_to_windows, window_merge, window_partition
 
 
 def map_to_windows(values: Tensor, window: int, shift: int = 0) -> Tensor:
-    """(B, H, W) -> (B, N, T): cut a map into windows, zeros where the last ones reach over its edge.
+    """(B, H, W) -> (B, N, T): cut a map into windows, with zeros where the last ones reach over its edge.
 
-    With a shift it is rolled up and to the left first, as for shifted windows.
+    With a shift, the map is first rolled up and to the left, as for shifted windows.
+
+    Args:
+        values: (B, H, W).
+        window: side of the window, in tokens; T = window**2.
+        shift: rows and columns to roll by.
     """
     padded, _ = pad_to_windows(values.roll((-shift, -shift), (1, 2))[..., None], window)
     return rearrange(window_partition(padded, window), "(b n) t 1 -> b n t", b=len(values))
@@ -24,7 +29,7 @@ def windows_to_map(values: Tensor, window: int, map_size: tuple[int, int], shift
         values: a number for each token of each window, windows and tokens row by row.
         window: side of the window, in tokens.
         map_size: H and W, in tokens, without padding.
-        shift: by how many rows and columns the map was rolled before it was cut; undone here.
+        shift: rows and columns by which the map was rolled before it was cut; undone here.
 
     Raises:
         ValueError: if the windows do not make up a map of this size.
@@ -35,7 +40,13 @@ def windows_to_map(values: Tensor, window: int, map_size: tuple[int, int], shift
 
 
 def real_tokens(window: int, map_size: tuple[int, int], device: torch.device | None = None) -> Tensor:
-    """(N, T), boolean: which tokens of the windows are the map's own, and which are padding."""
+    """(N, T), boolean: True for the tokens of the windows that are the map's own, False for padding.
+
+    Args:
+        window: side of the window, in tokens; T = window**2.
+        map_size: height and width of the map without padding, in tokens.
+        device: of the result.
+    """
     return map_to_windows(torch.ones(1, *map_size, device=device), window)[0] > 0
 
 
@@ -43,8 +54,8 @@ def to_pixels(values: Tensor, stride: int, image_size: tuple[int, int], *, smoot
     """(B, H, W) in tokens -> (B, height, width) in pixels.
 
     Token (y, x) stands for the pixels from (stride * y, stride * x) up to the next token. The map may reach over the
-    image's edge, where the convolutions rounded up; it is cropped. This says where a token lies, not what it has
-    seen: that is far more, and its convolutions are centred at the upper left corner of these pixels.
+    image's edge, where the convolutions rounded up; it is cropped. These pixels are the token's place, not its
+    receptive field: that is far larger, and its convolutions are centred at the upper left corner of these pixels.
 
     Args:
         values: a map at token resolution.
@@ -53,7 +64,7 @@ def to_pixels(values: Tensor, stride: int, image_size: tuple[int, int], *, smoot
         smooth: interpolate between the tokens' centres (bilinear); otherwise each pixel has its token's number.
 
     Raises:
-        ValueError: if a map of this stride does not just cover the image.
+        ValueError: if a map of this stride does not have exactly the tokens that cover the image.
     """
     wanted = tuple(-(-side // stride) for side in image_size)
     if tuple(values.shape[1:]) != wanted:

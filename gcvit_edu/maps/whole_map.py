@@ -1,4 +1,4 @@
-"""A block's queries asked of all tokens of its map at once: one softmax in place of one per window."""
+"""A block's queries compared with all tokens of its map at once: one softmax in place of one per window."""
 
 from dataclasses import dataclass
 
@@ -15,17 +15,17 @@ from gcvit_edu.windows import pad_to_windows, queries_for_windows, window_partit
 
 @dataclass(frozen=True)
 class BlockQueries:
-    """What a block asks, and of what, before any softmax.
+    """The queries and keys of a block, before any softmax.
 
     Attributes:
         queries: (B, M, h, T, d); one set per window, or M = 1 for a global block on a map that is not padded,
-            where all windows ask the same.
+            where all windows have the same queries.
         keys: (B, N, h, T, d).
         bias: (h, T, T), the relative position bias within a window.
         window: side of the window, T = window**2. Windows and tokens run row by row.
         map_size: height and width of the map without padding, in tokens.
         is_global: whether the queries are the global query's.
-        shift: by how many rows and columns the map was rolled, up and to the left, before it was cut into windows.
+        shift: rows and columns by which the map was rolled, up and to the left, before it was cut into windows.
     """
 
     queries: Tensor
@@ -87,23 +87,23 @@ def unwindowed_weights(queries: Tensor, keys: Tensor, bias: Tensor | None, real:
 
 
 def unwindowed(questions: BlockQueries, head: int | None = None, *, bias: bool = True) -> Tensor:
-    """(B, H, W): what a block would look at if its softmax ran over the whole map. It sums to one.
+    """(B, H, W): the attention of a block if its softmax ran over the whole map. It sums to one.
 
-    The queries meet the keys of all windows, one softmax goes over all of them, and the mean is taken over the
-    queries: the cells of the global query, or all tokens of the map in a local block. On a padded map, each window
-    asks with its own cells of the global query, as in the network. Where one window covers the map this is what the
-    network does, and equals column_mean.
+    The queries are compared with the keys of all windows, one softmax goes over all of them, and the mean is taken over
+    the queries: the cells of the global query, or all tokens of the map in a local block. On a padded map, each window
+    uses its own cells of the global query, as in the network. If one window covers the map, the network does the same,
+    and the result equals column_mean.
 
-    The relative position bias knows places within one window only. It is added in every window as if the query stood
-    there, at its own place. For a global block that is what the network computes in each window; for a local block it
-    is our choice. It repeats from window to window and prefers no window. Without it the map is of contents alone.
+    The relative position bias is defined within one window only. It is added in every window as if the query stood
+    there, at its own place. For a global block the network computes the same in each window; for a local block it is
+    our choice. It repeats from window to window and prefers no window. Without it the map depends on contents alone.
 
-    What it means: logits of different windows are compared, so a window with nothing that the queries seek stays dark.
-    It is the map of window_means with every window weighted by how well it answers, before the network's softmax
-    makes all windows equal.
+    What it means: logits of different windows are compared, so a window that fits no query stays dark. It is the map
+    of window_means with every window weighted by how well it fits, before the network's softmax makes all windows
+    equal.
 
-    What it does not mean: the network never compares these logits with each other, and was not trained to make
-    them comparable: a part that is added to all logits of a window would change this map, and not the network.
+    What it does not mean: the network never compares these logits with each other, and was not trained to make them
+    comparable: a number added to all logits of a window would change this map, but not the network.
 
     Args:
         questions: of a block, from block_queries.
@@ -117,8 +117,8 @@ def unwindowed(questions: BlockQueries, head: int | None = None, *, bias: bool =
     added = questions.bias if bias else None
     total = torch.zeros_like(questions.keys[..., 0])  # (B, N, h, T)
     asking = 0
-    for place in range(questions.queries.shape[1]):  # one window's queries at a time: all at once take much memory
-        queries = questions.queries[:, place][:, :, real[place]]  # the answers to what padding asks are cut off
+    for place in range(questions.queries.shape[1]):  # one window's queries at a time, to save memory
+        queries = questions.queries[:, place][:, :, real[place]]  # padded queries are left out
         some_bias = None if added is None else added[:, real[place]]
         total += rearrange(unwindowed_weights(queries, questions.keys, some_bias, real).sum(2), "b h n k -> b n h k")
         asking += queries.shape[2]

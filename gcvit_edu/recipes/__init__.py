@@ -10,7 +10,8 @@ A ladder, from minutes on a laptop to days on a cluster. Climb it in this order:
 | 30 epochs | `imagenet --data IMAGENET --set model=xxtiny --set epochs=30 --set warmup_epochs=2` | GPUs | 1 point |
 | 300 epochs | `imagenet --data IMAGENET --set model=xxtiny` | GPUs | the paper's figure, less 0.5 points |
 
-The times are guesses, none was measured here: `python -m gcvit_edu.bench cost` has estimates and says how they are
-made. The tolerances are ours: three standard errors of the accuracy from so many pictures, and for ImageNet, where
-those are small, what we would not look into. Less than that: begin with --preflight, then with the learning curves.
+The times are guesses, none was measured here: `python -m gcvit_edu.bench cost` has estimates, and explains how they
+are made. The tolerances are our choice: three standard errors of the accuracy from that number of pictures, and for
+ImageNet, where those are small, a difference that we would not investigate. If your accuracy is lower than that, begin
+with --preflight, then look at the learning curves.
 """

@@ -24,11 +24,11 @@ from gcvit_edu.train.transforms import train_transform, validation_transform
 class EmojiConfig(TrainConfig):
     """A run on the emoji set.
 
-    Args:
-        holdout: what training never sees: "emoji" for one fifth of the emoji,
+    Attributes:
+        holdout: the part that training never sees: "emoji" for one fifth of the emoji,
             or a vendor's name for all its drawings.
-        vendors: whose drawings are trained on and held out; None for all. ("google", "twitter") with holdout="emoji"
-            keeps the held-out emoji from the weights in every style, and Fluent's style altogether.
+        vendors: vendors of all drawings, trained on or held out; None for all. ("google", "twitter") with
+            holdout="emoji" keeps the held-out emoji from the weights in every style, and Fluent's style altogether.
         white: share of the training pictures that are on white, as all held-out ones are; the rest is on colours.
     """
 
@@ -71,12 +71,12 @@ def make_data(config: EmojiConfig) -> tuple[Samples, Samples]:
 
 
 def augmented(drawings: Dataset[tuple[Image.Image, int]], config: EmojiConfig) -> Augmented:
-    """Drawings as training sees them."""
+    """Drawings as training sees them: on random colours, augmented."""
     transform = v2.Compose([OnRandomColour(config.white), train_transform(config)])
     return Augmented(drawings, transform, seed=config.seed)
 
 
 def on_white(drawings: Dataset[tuple[Image.Image, int]], config: EmojiConfig) -> Augmented:
-    """Drawings as they are judged: on white, nothing random."""
+    """Drawings as validation sees them: on white, nothing random."""
     transform = v2.Compose([v2.Lambda(on_colour, Image.Image), validation_transform(config)])
     return Augmented(drawings, transform, seed=config.seed)

@@ -9,8 +9,8 @@
 PICTURES has train/ and val/ with the folders of the classes, or those folders themselves; then one picture in five
 is held out for validation. The first command starts from the shipped nano, which knows drawings of emoji only; the
 second from NVIDIA's tiny, which knows ImageNet's photographs and is downloaded, under a licence for
-non-commercial use. The third starts from random weights, which takes many more epochs and pictures, and wants the
-stronger changes of pictures that it names.
+non-commercial use. The third starts from random weights, which takes many more epochs and pictures, and needs the
+stronger augmentation in the command.
 
 Expected accuracy, time and hardware: those of your pictures and your machine.
 """
@@ -30,11 +30,11 @@ from gcvit_edu.weights import image_size_of, variant_of
 
 @dataclass(frozen=True)
 class FolderConfig(TrainConfig):
-    """A run on pictures in folders. What is None follows from the weights and the pictures.
+    """A run on pictures in folders. A value of None follows from the weights or the pictures.
 
     Attributes:
-        model: the variant that the weights are of; None for what they say. To be named where they are a file that no
-            training of ours has written, and where there are none.
+        model: the variant that the weights are of; None for the one in their metadata. It must be named where there are
+            no weights, or where they are a file that this package's training has not written.
         num_classes: outputs of the head, which is new; None for one for each class of the pictures.
         image_size: side of the training image, in pixels; None for that of the weights, or the variant's own. At
             another size the windows grow with it, and the tables of relative position bias are resized.
@@ -42,7 +42,7 @@ class FolderConfig(TrainConfig):
         val_share: share of each class that is held out where data has no train/ and val/.
         weights: a file, or a name: emoji_nano is shipped; xxtiny, xtiny, tiny, small, base are NVIDIA's, downloaded;
             "" for none.
-        layers: what is trained: "all", or "head", with all the rest frozen and without drop path.
+        layers: the layers that are trained: "all", or "head", with all the rest frozen and without drop path.
             layer_decay then changes nothing, as the head has the whole rate.
     """
 
@@ -115,7 +115,7 @@ def make_data(config: FolderConfig) -> tuple[Samples, Samples]:
 
 
 def _pictures(config: FolderConfig) -> tuple[Folder, Folder]:
-    """The two parts of the folder, as it has them or as a hash of the names makes them."""
+    """The two parts of the folder: its own, or those that a hash of the names makes."""
     if not config.data:
         raise ValueError("data='' names no folder; add --data FOLDER, one with a folder of pictures for each class")
     return train_and_val(config.data, config.val_share)

@@ -13,8 +13,8 @@
 | base | 90 million | 14.8 billion | 85.0 % (its repository's text: 85.9 % as well) | 0.5 | 1024 | 4 |
 | large | 201 million | 32.6 billion | 85.7 % | 0.5 | 1024 | 4 |
 
-Multiply-adds are those published; where a counter finds others, they stand beside them. The parts are `accumulate`: a
-GPU of eight takes its 128 pictures at once, or in four parts of 32. Batch and rate are 1024 and 1e-3 for all of them;
+Multiply-adds are the published ones; counted numbers that differ are beside them. The parts are `accumulate`: each
+of eight GPUs takes its 128 pictures at once, or in four parts of 32. Batch and rate are 1024 and 1e-3 for all sizes;
 batch_size=4096 raises the rate to 4e-3.
 
 Expected accuracy: the paper's top-1 is the paper's figure, not ours. No run on ImageNet was made by this project: the
@@ -23,7 +23,7 @@ numbers are choices with reasons. Steps of four sizes were timed on one GPU, on 
 Expected time: not measured; estimate it with `python -m gcvit_edu.bench cost tiny --gpu A100 --count 8`.
 Hardware: written for eight GPUs, not run here; --preflight says whether it fits into yours.
 
-Sources: "released" is NVIDIA's public training script with its configs, "text" what the paper and its repository say.
+Sources: "released" is NVIDIA's public training script with its configs, "text" is the paper and its repository.
 A dash means that we do not know.
 
 | what | text | released | here | why |
@@ -40,17 +40,17 @@ A dash means that we do not know.
 | targets | - | mixup 0.8, cutmix 1.0, one of them each time; smoothing 0.1 | the same | |
 | precision | - | AMP | AMP in bfloat16 | needs no scaling of the loss |
 
-Contradictions. The released rate of 5e-3 stands in configs of batch 4096 and of batch 1024 alike: at 1024 it is five
-times what the text names. One rule gives both the text's rate and nearly the released one: proportional to the batch.
+Contradictions. The released rate of 5e-3 is in the configs of batch 4096 and in those of batch 1024: at 1024 it is five
+times the rate of the text. A rate proportional to the batch gives the text's rate, and nearly the released one.
 The released script exempts parameters called 'rpb' from decay, a name that none has, so it decays the bias tables;
 timm exempts them, and so do we. "m9" is timm's scale of 10, not torchvision's of 30: at 9 of 30, torchvision's
 RandAugment is a third as strong, and it knows neither chance of 0.5 per operation nor the spread of 0.5.
 
-Whoever retrained it with timm reported an "accuracy wall approaching 80 %" (NVlabs/GCVit, issue 24). So the paper's
-figures are what to compare with, not what these recipes promise.
+A user who retrained it with timm reported an "accuracy wall approaching 80 %" (NVlabs/GCVit, issue 24). So compare with
+the paper's figures, but these recipes do not promise them.
 
 The rate: lr = base_lr * batch_size / 1024. The first and the last rate stay. To change the rate set base_lr;
-lr itself follows. The processes do not matter: batch_size is of all together.
+lr itself follows. The number of processes does not matter: batch_size is that of all together.
 """
 
 from dataclasses import dataclass, field, replace
@@ -71,11 +71,11 @@ from gcvit_edu.train.recipe import make_model as make_untrained
 from gcvit_edu.train.transforms import train_transform, validation_transform
 from gcvit_edu.weights import image_size_of, load_weights
 
-BATCH = 1024  # that base_lr is meant for
-# Of variants that need more than one part; with eight GPUs and the recipe's batch, 32, 8 or 4 pictures at once.
+BATCH = 1024  # the batch that base_lr is for
+# The parts of variants that need more than one: with eight GPUs and the recipe's batch, 32, 8 or 4 pictures at once.
 ACCUMULATE = {"small": 4, "small2": 4, "base": 4, "large": 4, "large_384": 8, "large_512": 16}
-# A strength drawn around 9 is now and then above 10, which timm makes 10; its posterize then keeps no bit at all: a
-# black picture with an old Pillow, an error with a new one.
+# A strength drawn around 9 is sometimes above 10, and timm sets it to 10; its posterize then keeps no bit at all, which
+# gives a black picture with an old Pillow, and an error with a new one.
 BELOW_TEN = 9.99
 
 
@@ -85,13 +85,15 @@ class ImageNetConfig(TrainConfig):
 
     Attributes:
         image_size: None for the variant's own.
-        accumulate: None for ACCUMULATE's of the variant, so that a GPU of eight has 128 or 32 pictures in memory.
+        accumulate: None for that of the variant in ACCUMULATE, so that each of eight GPUs has 128 or 32
+            pictures in memory.
         lr: follows from base_lr and batch_size.
         base_lr: peak learning rate for a batch of 1024 pictures.
         data: folder with train/<wnid>/ and val/<wnid>/ (a wnid is WordNet's number of a class, as n01440764), with
-            the official archives, or with shards, which are quickest; whichever is there.
-        shuffle_buffer: 0 reads each picture where it lies, in the same order however the work is shared. More reads
-            shards from front to back, for disks that are slow at random places, and mixes so many pictures at a time.
+            the official archives, or with shards, which are the quickest.
+        shuffle_buffer: 0 reads pictures at random places, in the same order for any number of processes. A larger
+            number reads shards from front to back, for disks that are slow at random places, and mixes that many
+            pictures at a time.
         auto_augment: RandAugment in timm's notation; "" for none.
         crop_ratio: side of the validated square over the shorter side of the picture.
         weights: file of weights to begin with, of any image size; "" begins at random.
@@ -147,7 +149,7 @@ CONFIG = ImageNetConfig(
 
 
 def complete(config: ImageNetConfig) -> ImageNetConfig:
-    """The config with what follows from its model, where it is None.
+    """The config with the values that follow from its model where they are None.
 
     Raises:
         ValueError: for a model of timm's without an image_size, as its own is not known here.
@@ -174,6 +176,11 @@ def make_data(config: ImageNetConfig) -> tuple[Samples, Samples]:
 
 def samples_of(config: ImageNetConfig, split: str, transform: nn.Module) -> Samples:
     """The pictures of a split, "train" or "val", each passed as a file through a transform.
+
+    Args:
+        config: names the folder, and how it is read.
+        split: "train" or "val".
+        transform: the picture's file -> (3, H, W).
 
     Raises:
         ValueError: if there are none, or their classes are not config.num_classes of ImageNet's in its order.

@@ -3,11 +3,11 @@
     python -m gcvit_edu.train imagenet100 --data IMAGENET100 --out runs/imagenet100
 
 Make the folder of links to a hundred classes of ImageNet, in train/ and val/. Papers choose other hundreds, at random
-or not, so a figure counts beside figures of the same classes only. All is as for ImageNet but the batch, 256, whose
-rate is 2.5e-4, and 100 epochs.
+or not, so figures are comparable for the same classes only. The settings are those for ImageNet, except for the
+batch, 256, whose rate is 2.5e-4, and 100 epochs.
 
-Expected accuracy: not measured. Two runs of other seeds should agree within 1.8 points: each accuracy near 80 % has
-a standard error of 0.6 points from 5,000 pictures alone.
+Expected accuracy: not measured. Two runs with different seeds should agree within 1.8 points: each accuracy near 80 %
+has a standard error of 0.6 points from 5,000 pictures alone.
 Expected time: not measured; a day or less.
 Hardware: one GPU; not run here.
 """

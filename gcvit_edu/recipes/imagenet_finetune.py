@@ -10,10 +10,11 @@
 | large_384 | 12, 12, 24, 12 | 120.4 billion (counted: 103.94) | 87.4 % | 0.1 | 8 |
 | large_512 | 16, 16, 32, 16 | 245.0 billion (counted: 202.14) | 87.6 % | 0.1 | 16 |
 
-The paper pre-trained on ImageNet-21k. Released: a peak rate of 1e-3 at 384 pixels; of 512 no more is known here.
-Here: no ImageNet-21k, so another run than the paper's; it begins with what the recipe imagenet leaves. A rate of 1e-3
-would undo what those weights know. Rate and length are ConvNeXt's for the same step: 5e-5 at batch 512, 30 epochs, no
-warm-up (facebookresearch/ConvNeXt, TRAINING.md). The rest is as at 224, but the whole square is validated.
+The paper pre-trained on ImageNet-21k. Released: a peak rate of 1e-3 at 384 pixels; nothing is known here for 512.
+Here: no ImageNet-21k, so this is not the paper's run; it begins with the weights of the recipe imagenet. A rate of 1e-3
+would destroy what those weights have learned. Rate and length are ConvNeXt's for the same step: 5e-5 at batch 512, 30
+epochs, no warm-up (facebookresearch/ConvNeXt, TRAINING.md). The rest is as at 224, except that the whole square is
+validated.
 
 Expected accuracy: unknown; the paper's 87.4 % and 87.6 % had other weights to begin with.
 Expected time: not measured.

@@ -2,12 +2,12 @@
 
     python -m gcvit_edu.train imagenette --data imagenette2 --out runs/imagenette
 
-The data are fast.ai's (github.com/fastai/imagenette), with ImageNet's layout and its terms: not for commerce.
-Nothing is published for GC ViT here. All is as for ImageNet but the batch, 128, whose rate is 1.25e-4, 100 epochs,
-and a quicker average, as there are only 73 steps in an epoch.
+The data are fast.ai's (github.com/fastai/imagenette), with ImageNet's layout and its terms: no commercial use.
+No result of GC ViT is published for it. The settings are those for ImageNet, except for the batch, 128, whose rate is
+1.25e-4, 100 epochs, and a quicker average, as there are only 73 steps in an epoch.
 
-Expected accuracy: not measured. Two runs of other seeds should agree within 1.5 points: each accuracy near 90 % has
-a standard error of 0.5 points from 3,925 pictures alone.
+Expected accuracy: not measured. Two runs with different seeds should agree within 1.5 points: each accuracy near 90 %
+has a standard error of 0.5 points from 3,925 pictures alone.
 Expected time: not measured; hours.
 Hardware: one GPU; not run here.
 """

@@ -57,5 +57,11 @@ def make_data(config: TrainConfig) -> tuple[Samples, Samples]:
 
 
 def with_class(transform: nn.Module, image: Tensor, target: dict[str, Any]) -> tuple[Tensor, int]:
-    """A scene as training's loop takes it: the picture and the class of its only emoji."""
+    """A scene as the training loop needs it: the picture and the class of its only emoji.
+
+    Args:
+        transform: the picture -> (3, H, W).
+        image: (3, size, size), as Scenes gives it.
+        target: of the scene; its first label is taken.
+    """
     return transform(image), int(target["labels"][0])

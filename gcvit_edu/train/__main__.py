@@ -28,7 +28,7 @@ EXIT_CODES = (
 
 
 def command_line() -> argparse.ArgumentParser:
-    """What the command takes."""
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m gcvit_edu.train", description=__doc__, epilog=EXIT_CODES)
     parser.add_argument("recipe", nargs="?", help="a name that --list prints, or the path of a recipe's .py file")
     parser.add_argument("--list", action="store_true", help="print the recipes, a line for each, and do no more")
@@ -42,7 +42,7 @@ def command_line() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train as the command line asks, and return the exit code."""
+    """Train by the command line, and return the exit code."""
     parser = command_line()
     options = parse(parser, arguments)
     if not (options.recipe or options.list or options.about):

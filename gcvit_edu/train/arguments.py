@@ -1,4 +1,4 @@
-"""What the commands of training share: settings, one after each --set."""
+"""The arguments that the training commands share: settings, one after each --set."""
 
 import argparse
 import re
@@ -19,7 +19,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments; or the parser's error, with the remedy where a setting has no --set of its own."""
+    """The parsed arguments, or the parser's error, with the remedy where a setting has no --set of its own."""
     options, rest = parser.parse_known_args(arguments)
     unknown = [word for word in rest if word.startswith("-")]
     named = [getattr(options, "recipe", None), *getattr(options, "recipes", [])]

@@ -17,16 +17,16 @@ from gcvit_edu.data.words import counted
 from gcvit_edu.files import whole_file
 from gcvit_edu.train.distributed import gather, on_rank0_then_broadcast, rank_and_world_size
 
-MEMORY = ".gcvit_edu_readable.json"  # in the folder of the pictures; what cannot be read is tried again each time
-RULES = {"pillow": PIL.__version__, "rules": 1}  # what a verdict holds for, besides the picture
-AT_A_TIME = 100_000  # pictures between two writes of what was found
+MEMORY = ".gcvit_edu_readable.json"  # in the folder of the pictures; unreadable ones are tried again each time
+RULES = {"pillow": PIL.__version__, "rules": 1}  # a result is valid for these versions only
+AT_A_TIME = 100_000  # pictures between two writes of the results
 
 
 class Pictures(Protocol):
     """A data set of pictures, or of their files, with labels; it raises BadImage for those that it cannot read.
 
-    Where it has a folder `root` and a method stamp(index) -> str, which names a picture in its present state, what was
-    found is remembered. With `labels`, an array of the numbers of the classes, a class without a picture is noticed.
+    If it has a folder `root` and a method stamp(index) -> str, which names a picture in its present state, the results
+    are remembered. If it has `labels`, an array of the numbers of the classes, a class without pictures is noticed.
     """
 
     classes: Sequence[str]
@@ -39,7 +39,7 @@ class Pictures(Protocol):
 class Readable:
     """A data set without the pictures that cannot be read: each is tried once, before the first step.
 
-    So the number of pictures is known before the first step, the same on every process and after a resume. The
+    So the number of pictures is known before the first step, and is the same on every process and after a resume. The
     processes of a run share the work. Pictures that could be read are remembered in a file in their folder, or, where
     nothing can be written there, in the user's cache; a picture that has changed since is tried again.
 
@@ -85,7 +85,7 @@ class Readable:
 
     @property
     def about(self) -> str:
-        """What the whole data set says of itself, and how many of it cannot be read, as a line."""
+        """The whole data set's own description and the number of its pictures that cannot be read, as a line."""
         return "; ".join(filter(None, (getattr(self.dataset, "about", ""), self._found())))
 
     def _found(self) -> str:
@@ -99,7 +99,7 @@ class Readable:
 
 
 class _Memory:
-    """Which pictures of a folder could be read: digests of their stamps, in a file that any run may add to."""
+    """The readable pictures of a folder: digests of their stamps, in a file that any run may add to."""
 
     def __init__(self, pictures: Pictures) -> None:
         self.pictures = pictures
@@ -127,7 +127,7 @@ class _Memory:
         return list(self.digests)
 
     def add(self, indices: list[int]) -> None:
-        """Remember pictures that could be read, if that can be written anywhere."""
+        """Remember pictures that could be read, if there is a place where this can be written."""
         if not indices:
             return
         self.known |= {self.digests[index] for index in indices}

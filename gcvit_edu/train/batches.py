@@ -1,4 +1,4 @@
-"""What the loop asks of a data set, which pictures each process sees at which step, and the batches of them."""
+"""The data set that the loop needs, the pictures that each process sees at each step, and the batches of them."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -18,7 +18,13 @@ _EPOCH_STRIDE = 1_000_003  # a prime, so that (seed, epoch) and (seed + 1, epoch
 
 
 def epoch_order(epoch: int, num_samples: int, seed: int) -> list[int]:
-    """The indices 0 to num_samples - 1, shuffled for one epoch."""
+    """The indices 0 to num_samples - 1, shuffled for one epoch.
+
+    Args:
+        epoch: from 0.
+        num_samples: pictures in the data set.
+        seed: another seed, another order.
+    """
     generator = torch.Generator().manual_seed(seed * _EPOCH_STRIDE + epoch)
     return torch.randperm(num_samples, generator=generator).tolist()
 
@@ -38,12 +44,12 @@ def steps_per_epoch(num_samples: int, batch_size: int) -> int:
 
 @dataclass(frozen=True)
 class MicroBatchSampler(Sampler[list[int]]):
-    """The lists of indices that one process loads in one epoch, `accumulate` micro-batches for each step.
+    """The lists of indices that one process loads in one epoch, accumulate micro-batches for each step.
 
-    A batch is cut into equal shares, one per process, and each share into micro-batches. What a batch holds does not
-    depend on the number of processes.
+    A batch is cut into equal shares, one per process, and each share into micro-batches. The content of a batch does
+    not depend on the number of processes.
 
-    Args:
+    Attributes:
         num_samples: pictures in the data set.
         batch_size: pictures of a step, over all processes.
         accumulate: micro-batches of a share.
@@ -75,7 +81,7 @@ class MicroBatchSampler(Sampler[list[int]]):
 
     @property
     def micro_batch_size(self) -> int:
-        """Pictures of a micro-batch, which are in memory at once."""
+        """The number of pictures in a micro-batch, which are in memory at once."""
         return self.batch_size // (self.world_size * self.accumulate)
 
     def __len__(self) -> int:
@@ -90,7 +96,13 @@ class MicroBatchSampler(Sampler[list[int]]):
 
 
 def validation_indices(num_samples: int, rank: int, world_size: int) -> range:
-    """The indices that one process validates: together, the processes have each index once."""
+    """The indices that one process validates: together, the processes have each index once.
+
+    Args:
+        num_samples: pictures in the data set.
+        rank: this process.
+        world_size: all processes.
+    """
     return range(rank, num_samples, world_size)
 
 
@@ -98,12 +110,12 @@ def validation_indices(num_samples: int, rank: int, world_size: int) -> range:
 class Samples(Protocol):
     """A data set: pictures as tensors (3, H, W) with the number of their class, by index.
 
-    What is random in a sample must follow from a seed, the epoch and the index; then neither a resume nor the number
-    of workers changes anything. A set that is random has a method set_epoch(epoch). It may have a list `classes`: its
-    length must be config.num_classes, and training and validation must have the same ones. It may have a method
-    identity(), (name, label) of each picture in order: then a resumed run notices that a picture came, went or has
-    another label. A list `skipped` and a text `about` go to the log. What a set does not have is looked for in the one
-    that it wraps as its `dataset`.
+    Whatever is random in a sample must follow from a seed, the epoch and the index; then neither a resume nor the
+    number of workers changes anything. A set that is random has a method set_epoch(epoch). It may have a list
+    `classes`: its length must be config.num_classes, and training and validation must have the same ones. It may have
+    a method identity(), (name, label) of each picture in order: a resumed run then notices pictures that were added,
+    removed or relabelled. A list `skipped` and a text `about` go to the log. Attributes that a set lacks are looked for
+    in the set that it wraps as its `dataset`.
 
     A set that is better read from front to back has a method stream(batch_size=, accumulate=, rank=, world_size=,
     first=): an iterable data set with the batches of one process in the epoch that was set, from the step `first` on.
@@ -124,8 +136,13 @@ def attribute_of(samples: Samples, name: str) -> Any:
 def check_classes(samples: Samples, config: TrainConfig, which: str) -> None:
     """Refuse a data set whose number of classes is not the model's.
 
+    Args:
+        samples: the set; without `classes` nothing is checked.
+        config: its num_classes is the model's.
+        which: the set's name in the message, "training" or "validation".
+
     Raises:
-        ValueError: with both numbers.
+        ValueError: if the numbers differ.
     """
     classes = attribute_of(samples, "classes")
     if classes is not None and len(classes) != config.num_classes:
@@ -138,13 +155,18 @@ def check_classes(samples: Samples, config: TrainConfig, which: str) -> None:
 def check_samples(training: Samples, validation: Samples, config: TrainConfig) -> None:
     """Refuse data sets that a run could not use, before it begins.
 
+    Args:
+        training: the set to train on.
+        validation: the set to validate on.
+        config: its num_classes is the model's.
+
     Raises:
         ValueError: for a wrong number of classes, or one only; for classes that differ between the two sets; and for no
             picture to validate.
     """
     ours, theirs = (attribute_of(samples, "classes") for samples in (training, validation))
     if ours is not None and theirs is not None:
-        _check_same_names(training, validation)  # before their number: to set another one would not help
+        _check_same_names(training, validation)  # before their number, as another number would not help
         for label, (one, other) in enumerate(zip(ours, theirs, strict=True)):
             if one != other:
                 raise ValueError(
@@ -167,7 +189,7 @@ def _check_same_names(training: Samples, validation: Samples) -> None:
     """Refuse a class that only one of the sets has.
 
     Raises:
-        ValueError: with the classes, and where their pictures would lie.
+        ValueError: with the classes, and the place for their pictures.
     """
     sets = {"training": training, "validation": validation}
     names = {which: list(attribute_of(samples, "classes")) for which, samples in sets.items()}
@@ -191,19 +213,25 @@ def _check_same_names(training: Samples, validation: Samples) -> None:
     if problems:
         raise ValueError(
             f"{'; '.join(problems)}. Both must have the same classes: add {' and '.join(remedies)}, or take out of "
-            "each set what the other has not"
+            "each set the classes that the other lacks"
         )
 
 
 def _root_of(samples: Samples) -> Path | None:
-    """The folder with the folders of a set's classes, where the set lies in such folders."""
+    """The folder with the folders of a set's classes; None for a set that has no such folders."""
     files = attribute_of(samples, "files")
     first = files[0][0] if files and isinstance(files[0], tuple) else None
     return first.parent.parent if isinstance(first, Path) else None
 
 
 def train_batches(samples: Samples, parts: MicroBatchSampler, config: TrainConfig) -> Iterator[tuple[Tensor, Tensor]]:
-    """The parts of one epoch from a data set: images (B, 3, H, W) and labels (B,)."""
+    """The micro-batches of one epoch from a data set: images (B, 3, H, W) and labels (B,).
+
+    Args:
+        samples: the training set.
+        parts: the indices of this process's micro-batches, in one epoch.
+        config: its workers load the pictures.
+    """
     set_epoch = attribute_of(samples, "set_epoch")
     if set_epoch is not None:
         set_epoch(parts.epoch)
@@ -212,7 +240,13 @@ def train_batches(samples: Samples, parts: MicroBatchSampler, config: TrainConfi
 
 
 def validation_batches(samples: Samples, config: TrainConfig, place: Place) -> Iterator[tuple[Tensor, Tensor]]:
-    """This process's share of a data set, in batches of the training's part size or less."""
+    """This process's share of a data set, in batches as large as training's micro-batches or smaller.
+
+    Args:
+        samples: the validation set.
+        config: its batch_size and accumulate give the size; its workers load the pictures.
+        place: this process.
+    """
     share = validation_indices(len(samples), place.rank, place.world_size)
     size = max(1, config.batch_size // (place.world_size * config.accumulate))
     batches = [list(share[start : start + size]) for start in range(0, len(share), size)]
@@ -222,7 +256,7 @@ def validation_batches(samples: Samples, config: TrainConfig, place: Place) -> I
 
 
 def _stream(samples: Samples, **place: int) -> dict[str, Any]:
-    """What a loader is to be given for a set that is read from front to back; nothing for others."""
+    """The DataLoader's arguments for a set that is read from front to back; none for other sets."""
     make = attribute_of(samples, "stream")
     return {} if make is None else {"dataset": make(**place), "batch_size": None}
 

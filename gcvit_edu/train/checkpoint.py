@@ -1,4 +1,4 @@
-"""Checkpoints: complete, written so that a crash cannot spoil one, and read with care."""
+"""Checkpoints: complete, written so that a crash cannot damage one, and checked when they are read."""
 
 import pickle
 import re
@@ -19,14 +19,17 @@ _PATTERN = re.compile(r"step_(\d{8,})\.pt")
 BEST = "best.pt"
 
 
-# ------------------------------------------------------------------------------------------------ random state
-
-
 # --------------------------------------------------------------------------------------------- saving, loading
 
 
 def save(folder: Path, step: int, state: Mapping[str, Any], *, best: bool) -> Path:
     """Write the state as the checkpoint of a step, as the best one too if it is, and delete old ones.
+
+    Args:
+        folder: of the run.
+        step: steps done.
+        state: all that a resumed run needs.
+        best: whether it is the best checkpoint so far.
 
     Raises:
         OSError: if it cannot be written; the checkpoints before it are whole.
@@ -60,7 +63,7 @@ def load(path: Path) -> dict[str, Any]:
         if damaged is None:
             return torch.load(path, map_location="cpu", weights_only=True)
     except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        reason = str(error).partition("\n")[0]  # PyTorch's goes on for a page
+        reason = str(error).partition("\n")[0]  # PyTorch's message is a page long
         raise ValueError(f"{path} is not a whole checkpoint ({reason}); delete it, or take an older one") from error
     raise ValueError(f"{path} is damaged in {damaged}; delete it, or take an older one")
 
@@ -70,10 +73,10 @@ def latest_valid(folder: Path, info: Callable[[str], None]) -> Path | None:
 
     Args:
         folder: of the run.
-        info: is told of each one that is skipped.
+        info: called with a line for each one that is skipped.
 
     Raises:
-        ValueError: if there are checkpoints and none can be read: to start again would throw the run away.
+        ValueError: if there are checkpoints and none can be read: to start again would discard the run.
     """
     found = [*checkpoints(folder), *folder.glob(BEST)]
     for path in found:
@@ -92,10 +95,10 @@ def latest_valid(folder: Path, info: Callable[[str], None]) -> Path | None:
 
 
 def set_aside_damaged(folder: Path, found: Path | None) -> None:
-    """Before a run goes on from a checkpoint: rename the newer ones, which are damaged, and delete half-written files.
+    """Rename checkpoints newer than the found one, which are damaged, and delete half-written files.
 
-    Left alone, a damaged one would count as one of the newest when old ones are deleted, and a file half-written
-    for a step that is not saved again would stay for ever.
+    Otherwise a damaged one would count as one of the newest when old ones are deleted, and a file half-written for a
+    step that is not saved again would stay for ever.
     """
     for path in checkpoints(folder):
         if path == found:
@@ -108,8 +111,13 @@ def set_aside_damaged(folder: Path, found: Path | None) -> None:
 def load_strict(model: nn.Module, weights: Mapping[str, Any], path: Path) -> None:
     """Load weights into a model.
 
+    Args:
+        model: changed in place.
+        weights: its state dict.
+        path: of the checkpoint, for the message.
+
     Raises:
-        ValueError: if they are another model's, naming what differs.
+        ValueError: if they are another model's; the message names the differences.
     """
     own = model.state_dict()
     missing, unknown = [key for key in own if key not in weights], [key for key in weights if key not in own]

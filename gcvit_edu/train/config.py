@@ -8,19 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_args, get_origin, get_type_hints
 
-# Where a run is made, and how it is watched: these may change when it is resumed, everything else may not.
+# The machine of a run, and how it is watched: these may change when it is resumed, everything else may not.
 WATCHING = ("save_every", "log_every", "tensorboard", "eval_every", "snapshot_epochs")
 FREE_TO_CHANGE = ("device", "workers", *WATCHING)
-CONTENT = ("data", "weights")  # paths: what lies there must be the same (gcvit_edu.train.identity)
+CONTENT = ("data", "weights")  # paths whose content must be the same (gcvit_edu.train.identity)
 
-RENAMED = {"root": "data"}  # keys of older recipes and checkpoints, and what they are called now
+RENAMED = {"root": "data"}  # keys of older recipes and checkpoints -> their present names
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """One training run as data. A recipe may inherit from it to add numbers of its own.
 
-    Args:
+    Attributes:
         model: a variant's name (gcvit_edu.list_models()), or "timm/" and the name of a model of timm.
         num_classes: outputs of the head; the data set must have as many classes.
         image_size: side of the square training image, in pixels.
@@ -219,13 +219,19 @@ def _read(text: str, hint: Any) -> Any:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What a resumed run may not change, as "lr was 0.1 and is 0.2"; the arguments are configs as dictionaries."""
+    """The changes that a resumed run may not make, as "lr was 0.1 and is 0.2"; both configs are dictionaries."""
     before = _with_new_names(before, now)
     return _changes(before, now, [key for key in {**before, **now} if key not in (*FREE_TO_CHANGE, *CONTENT)])
 
 
 def free_changes(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str] = FREE_TO_CHANGE) -> list[str]:
-    """What a resumed run has changed among some keys, which it may, in the same words."""
+    """The changes that a resumed run may make and has made, in the words of differences.
+
+    Args:
+        before: the checkpoint's config, as a dictionary.
+        now: the resumed run's.
+        keys: the settings that are compared.
+    """
     before = _with_new_names(before, now)
     return _changes(before, now, [key for key in keys if key in before or key in now])
 

@@ -1,4 +1,4 @@
-"""One process or several (torchrun): who am I, and what do all of us have together."""
+"""One process or several (torchrun): the rank of this process, and values shared by all."""
 
 import os
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from torch import Tensor, distributed, nn
 
 @dataclass(frozen=True)
 class Place:
-    """One process among those that train together.
+    """The place of one process among those that train together.
 
     Attributes:
         rank: its number, from 0.
-        world_size: how many there are.
-        device: what it computes on.
+        world_size: number of processes.
+        device: the device that it computes on.
     """
 
     rank: int
@@ -30,13 +30,13 @@ class Place:
 
 
 def local_device(device: str) -> torch.device:
-    """What this process computes on; from now on also what PyTorch means by "cuda".
+    """The device that this process computes on; from now on PyTorch's "cuda" means this one.
 
     Args:
         device: "auto", "cpu" or "cuda".
 
     Raises:
-        ValueError: for "cuda" where there is none, and for more processes than GPUs on this machine.
+        ValueError: for "cuda" without a GPU, and for more processes than GPUs on this machine.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device='cuda', but PyTorch finds no CUDA device here; use device=cpu or device=auto")
@@ -51,17 +51,17 @@ def local_device(device: str) -> torch.device:
 
 
 def env_rank_and_world_size() -> tuple[int, int]:
-    """The number of this process and how many there are, as torchrun says before they have met."""
+    """The rank and the world size from torchrun's environment, before the processes have met."""
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
 def processes_of_machine() -> int:
-    """How many processes train on this machine, as torchrun says; one without it."""
+    """The number of processes that train on this machine, from torchrun; 1 without it."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
 def start(device: str) -> Place:
-    """Join the processes that torchrun started, or stand alone where it did not.
+    """Join the processes that torchrun started; without torchrun this process is the only one.
 
     Args:
         device: "auto", "cpu" or "cuda".
@@ -77,34 +77,34 @@ def start(device: str) -> Place:
 
 
 def stop() -> None:
-    """Leave the other processes, if there are any."""
+    """Leave the group of processes, if there is one."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """The number of this process and how many there are."""
+    """The rank of this process and the number of processes."""
     if not distributed.is_initialized():
         return 0, 1
     return distributed.get_rank(), distributed.get_world_size()
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:
-    """The sum of every process's tensor; all must have the same shape. In place, and returned."""
+    """The sum of all processes' tensors, which must have one shape; in place, and returned."""
     if distributed.is_initialized():
         distributed.all_reduce(values)
     return values
 
 
 def broadcast_buffers(model: nn.Module) -> None:
-    """Give every process the first one's buffers, in place: each has seen other pictures with its batch norms."""
+    """Give every process the first one's buffers, in place: the batch norms of each have seen other pictures."""
     if distributed.is_initialized():
         for value in model.buffers():
             distributed.broadcast(value, 0)
 
 
 def gather(value: Any) -> list[Any]:
-    """What every process has, in order of rank."""
+    """The values of all processes, in order of rank."""
     if not distributed.is_initialized():
         return [value]
     everyone: list[Any] = [None] * rank_and_world_size()[1]
@@ -113,7 +113,7 @@ def gather(value: Any) -> list[Any]:
 
 
 def on_rank0_then_broadcast(work: Callable[[], Any]) -> Any:
-    """What a function returns in the first process, which alone calls it; the others wait.
+    """The result of a function in every process, although only the first calls it; the others wait.
 
     Raises:
         ValueError: in every process, if the function raises it.

@@ -33,20 +33,20 @@ def end_epoch(
     """Validate, write the epoch's line of the log, keep weights and a checkpoint. Every process must call this.
 
     Args:
-        run: after the last step of an epoch; the epoch is marked as closed.
+        run: after the last step of an epoch; the epoch is marked as done.
         validation: the whole validation set.
         identity: of the run.
         out: folder of the run.
         log: of the first process, or one that writes nothing.
         config: of the run.
         place: this process.
-        stop: whether the run is to stop; a validation is broken off then, and made again by a resumed run.
+        stop: whether the run is to stop; then the validation is broken off, and a resumed run repeats it.
 
     Returns:
-        Whether the epoch is closed; if not, nothing was logged or saved.
+        Whether the epoch is done; if not, nothing was logged or saved.
 
     Raises:
-        NonFiniteLoss: if that of the validation is not; before anything is logged or saved.
+        NonFiniteLoss: if the validation's loss is not finite; before anything is logged or saved.
         OSError: if something cannot be written.
     """
     per_epoch = identity.training.pictures // config.batch_size
@@ -81,12 +81,19 @@ def end_epoch(
 def validate(run: Run, validation: Samples, config: TrainConfig, place: Place, stop: StopRequest) -> dict[str, Scores]:
     """Scores of the model, as "", and of its average, as "ema_", where there is one.
 
-    Where a process was asked to stop meanwhile, they are those of some pictures only.
+    If a process was asked to stop meanwhile, only some pictures were scored.
+
+    Args:
+        run: its model and average are scored.
+        validation: the whole validation set.
+        config: of the run.
+        place: this process.
+        stop: whether the run is to stop.
     """
     found = {}
     for which, network in {"": run.model, "ema_": run.ema}.items():
         if network is not None:
-            broadcast_buffers(network)  # which are those that are saved
+            broadcast_buffers(network)  # the same ones are saved
             with torch.autocast(place.device.type, torch.bfloat16, enabled=config.amp):
                 batches = validation_batches(validation, config, place)
                 found[which] = evaluate(network, stop.cut(batches), config.num_classes, place)
@@ -94,7 +101,13 @@ def validate(run: Run, validation: Samples, config: TrainConfig, place: Place, s
 
 
 def in_a_line(values: dict[str, Any], epochs: int, seconds: float) -> str:
-    """One epoch in a line, for people."""
+    """A line for people about one epoch.
+
+    Args:
+        values: as the log has them.
+        epochs: of the whole run.
+        seconds: since the run began.
+    """
     text = f"epoch {values['epoch']}/{epochs}  loss {values['train_loss']:.4f}"
     for key, name in (("top1", "top-1"), ("ema_top1", "averaged")):
         text += f"  {name} {values[key]:.2%}" if key in values else ""
@@ -102,7 +115,16 @@ def in_a_line(values: dict[str, Any], epochs: int, seconds: float) -> str:
 
 
 def keep_weights(run: Run, out: Path, config: TrainConfig, identity: RunIdentity, place: Place, epoch: int) -> None:
-    """Keep the weights of an epoch that the config names, for looking back at how they grew."""
+    """Keep the weights of an epoch that the config names, to look back later at how they grew.
+
+    Args:
+        run: at the end of the epoch.
+        out: folder of the run.
+        config: its snapshot_epochs name the epochs.
+        identity: its classes are stored with the weights.
+        place: this process; only the main one writes.
+        epoch: epochs done.
+    """
     if place.is_main and epoch in config.snapshot_epochs:
         write_atomically(
             out / f"epoch_{epoch:04d}.safetensors", weights_as_bytes(run.evaluated, config, identity.classes)

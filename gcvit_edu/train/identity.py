@@ -1,6 +1,6 @@
-"""What a resumed run must share with what it was: classes, the names and labels of its pictures, its first weights.
+"""The identity of a run, which a resume may not change: classes, names and labels of pictures, its first weights.
 
-Where all that lies is no part of it: a run may go on with a copy of the pictures, on another machine.
+The places of these files are no part of it: a run may go on with a copy of the pictures, on another machine.
 """
 
 import hashlib
@@ -16,17 +16,17 @@ from gcvit_edu.train.config import TrainConfig, free_changes
 from gcvit_edu.train.distributed import gather
 
 SHOWN = 20  # classes in a note
-MOST_CLASSES = 100_000  # that are counted; a larger label is a mistake, which the loader refuses in words
+MOST_CLASSES = 100_000  # that are counted; a larger label is a mistake, which the loader refuses with a message
 
 
 @dataclass(frozen=True)
 class SetIdentity:
-    """One of the two data sets.
+    """The identity of one of the two data sets.
 
     Attributes:
-        pictures: how many.
-        sizes: pictures of each class, where the set tells its labels.
-        digest: SHA-256 of the names and labels, in order; None where the set does not tell them.
+        pictures: their number.
+        sizes: pictures of each class, where the set gives its labels.
+        digest: SHA-256 of the names and labels, in order; None where the set does not give them.
     """
 
     pictures: int
@@ -36,7 +36,7 @@ class SetIdentity:
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """All that is compared besides the config.
+    """The identity of a run: all that a resume compares besides the config.
 
     Attributes:
         training: the training set.
@@ -54,6 +54,11 @@ class RunIdentity:
 def identity_of(training: Samples, validation: Samples, config: TrainConfig) -> RunIdentity:
     """The identity of a run.
 
+    Args:
+        training: the set to train on.
+        validation: the set to validate on.
+        config: its weights, if it has any, are a part of the identity.
+
     Raises:
         OSError: if the file of weights cannot be read.
     """
@@ -67,7 +72,7 @@ def identity_of(training: Samples, validation: Samples, config: TrainConfig) -> 
 
 
 def the_same_everywhere(identity: RunIdentity) -> RunIdentity:
-    """What was passed, which must be the same in every process of a run: each machine may have a copy of its own.
+    """The given identity, if every process of the run has the same one: each machine may have its own copy of the data.
 
     Raises:
         ValueError: in every process, if it differs.
@@ -88,7 +93,7 @@ def the_same_everywhere(identity: RunIdentity) -> RunIdentity:
 
 
 def class_names(samples: Samples) -> list[str] | None:
-    """The names of a data set's classes, or None where it does not name them."""
+    """The names of a data set's classes; None where it does not name them."""
     classes = attribute_of(samples, "classes")
     return None if classes is None else [str(name) for name in classes]
 
@@ -97,7 +102,7 @@ def _of_set(samples: Samples) -> SetIdentity:
     """A data set's identity, from its method identity() or its list of labels, `targets`, as torchvision calls it."""
     found, count, inner = hashlib.sha256(), len(samples), samples
     while not hasattr(inner, "identity") and not hasattr(inner, "targets"):
-        for choice in ("kept", "indices"):  # of Readable and of torch's Subset: which pictures of the set within
+        for choice in ("kept", "indices"):  # of Readable and of torch's Subset: the chosen pictures of the inner set
             if hasattr(inner, choice):
                 found.update(repr(list(map(int, getattr(inner, choice)))).encode())
         if not hasattr(inner, "dataset"):
@@ -122,16 +127,16 @@ def _of_set(samples: Samples) -> SetIdentity:
 def compared(
     before: Mapping[str, Any] | None, now: RunIdentity, settings: Mapping[str, Any], config: TrainConfig
 ) -> tuple[list[str], list[str]]:
-    """Whether a run is the one of a checkpoint, by its content.
+    """Compare a run with that of a checkpoint, by their content.
 
     Args:
         before: the identity in the checkpoint, as a dictionary; None in one that is older than this.
-        now: of the run that is to go on.
+        now: the identity of the run that goes on.
         settings: the config in the checkpoint, as a dictionary.
-        config: of the run that is to go on.
+        config: of the run that goes on.
 
     Returns:
-        Why it is not the same run, empty if it is; and what else people should know.
+        The reasons why it is not the same run, none if it is; and notes for people.
     """
     refused: list[str] = []
     notes = [] if before else ["the checkpoint is older than the digests: only the number of pictures was compared"]
@@ -170,7 +175,7 @@ def _class_refusal(before: Sequence[str] | None, now: Sequence[str] | None) -> l
 def _set_refusal(
     which: str, before: Mapping[str, Any] | None, now: SetIdentity, classes: Sequence[str] | None
 ) -> list[str]:
-    """What differs in one of the data sets, as far as both tell it."""
+    """The differences in one of the data sets, as far as both identities know it."""
     if before is None:
         return []
     known = bool(before["sizes"] and now.sizes)
@@ -193,7 +198,7 @@ def _set_refusal(
 
 
 def described(samples: Samples, which: str) -> str:
-    """A line about a data set: what it says of itself, or else its numbers."""
+    """A line about a data set: its own description, or else its numbers."""
     about, names = attribute_of(samples, "about"), class_names(samples)
     if about is None:
         about = f"{len(samples)} pictures" + ("" if names is None else f" in {len(names)} classes")
@@ -201,7 +206,7 @@ def described(samples: Samples, which: str) -> str:
 
 
 def numbered_classes(names: Sequence[str]) -> str:
-    """Which number stands for which class, in a line."""
+    """The number of each class, in a line."""
     pairs = [f"{label} = {name}" for label, name in enumerate(names)]
     text = "classes: " + ", ".join(pairs if len(pairs) <= SHOWN else [pairs[0], pairs[1], "...", pairs[-1]])
     if all(name.isdecimal() for name in names) and sorted(names, key=int) != list(names):

@@ -12,14 +12,14 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 FILE = "run.lock"
-PATIENCE = 3.0  # seconds; the process of before may be on its way out, as when torchrun starts all of them again
+PATIENCE = 3.0  # seconds; an earlier process may be about to end, as when torchrun restarts all of them
 
 
 class FolderLock:
-    """The lock of a run's folder, which ends with the process that holds it, however that ends.
+    """The lock of a run's folder; it ends with the process that holds it, in whatever way that ends.
 
-    It is POSIX's lock of a file, which a process has alone: a worker that is forked from it holds nothing, so none
-    that is left over keeps the folder locked. The file says who holds it, and is deleted at the end.
+    It is POSIX's lock of a file, which belongs to one process: its forked workers do not hold it, so a worker that is
+    left over does not keep the folder locked. The file names the holder, and is deleted at the end.
 
     Args:
         folder: of the run.
@@ -33,7 +33,7 @@ class FolderLock:
         """Take the lock.
 
         Returns:
-            Why there is no lock here, or None if there is one.
+            The reason why there is no lock here, or None if there is one.
 
         Raises:
             ValueError: if another process holds it.

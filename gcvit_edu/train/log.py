@@ -1,4 +1,4 @@
-"""The log of a run: JSON lines in a file, TensorBoard when asked, and what is shown while it runs."""
+"""The log of a run: JSON lines in a file, TensorBoard on request, and the progress that is shown."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from gcvit_edu.files import LOG, cannot_write, read_log, write_atomically
 
 
 def has_begun(path: Path) -> bool:
-    """Whether a log tells of more than starts: a run that failed or was stopped before its first step left nothing."""
+    """Whether a log has more than starts: a run that ended before its first step left nothing to keep."""
     if not path.exists():
         return False
     try:
@@ -22,7 +22,13 @@ def has_begun(path: Path) -> bool:
 
 
 def cut_log(path: Path, step: int, epochs_done: int) -> None:
-    """Take out what a resumed run does again: what was logged after a step, and epochs that were not closed."""
+    """Delete what a resumed run logs again: lines after a step, and epochs that were not finished.
+
+    Args:
+        path: of the log.
+        step: steps that the checkpoint has done.
+        epochs_done: epochs that were validated, logged and saved.
+    """
     if path.exists():
         done = [entry for entry in read_log(path) if entry["step"] <= step]
         kept = [entry for entry in done if entry["event"] != "epoch" or entry["epoch"] <= epochs_done]
@@ -72,10 +78,15 @@ class Log:
             raise cannot_write(self.path, closing) from closing
 
     def write(self, event: str, step: int, values: Mapping[str, Any]) -> None:
-        """One line of JSON; numbers go to TensorBoard, too.
+        """Write one line of JSON; numbers go to TensorBoard, too.
+
+        Args:
+            event: the kind of line, such as "step" or "epoch".
+            step: steps done.
+            values: numbers, text and lists, as JSON can hold.
 
         Raises:
-            OSError: if it cannot be written, a full disk above all.
+            OSError: if it cannot be written, for example on a full disk.
         """
         if self.file is None:
             return
@@ -96,7 +107,7 @@ class Log:
             self.bar.update(step - self.bar.n)
 
     def info(self, text: str) -> None:
-        """A plain line."""
+        """Show a plain line of text."""
         if self.file is None:
             return
         if self.bar is not None:

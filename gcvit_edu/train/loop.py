@@ -1,4 +1,4 @@
-"""The training loop: prepare, resume, step, close the epoch, leave."""
+"""The training loop: prepare, resume, step, end the epoch, leave."""
 
 import signal
 from dataclasses import asdict, dataclass, replace
@@ -38,7 +38,7 @@ from gcvit_edu.train.stopwatch import Stopwatch, operations_per_image
 
 
 def train(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = False) -> bool:
-    """Train as a recipe and a config say, with checkpoints, log and weights in one folder.
+    """Train by a recipe and a config, with checkpoints, log and weights in one folder.
 
     Args:
         recipe: its config is not read; pass it, or a changed one, as config.
@@ -53,7 +53,7 @@ def train(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = Fals
         ValueError: for data, model, config and checkpoints that do not fit together, and a folder already in use.
         NonFiniteLoss: if the loss is infinite or not a number.
         OSError: if something cannot be written or read.
-        KeyboardInterrupt: after Ctrl-C; the first one lets the step end and saves, the second one does not.
+        KeyboardInterrupt: after Ctrl-C; the first one ends the step and saves, the second one does not.
     """
     end_with_agent()
     config = recipe.complete(config)
@@ -74,7 +74,7 @@ def refuse_used(out: Path, resume: bool) -> None:
     """Refuse the folder of another run.
 
     Raises:
-        ValueError: if there is a run that is not to be resumed.
+        ValueError: if the folder has a run and resume is False.
     """
     if not resume and (checkpoints(out) or has_begun(out / LOG)):
         raise ValueError(f"{out} has a run already; go on with --resume, or choose another --out")
@@ -82,7 +82,7 @@ def refuse_used(out: Path, resume: bool) -> None:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What stays the same while a run trains.
+    """The parts of a run that stay the same while it trains.
 
     Attributes:
         config: of the run.
@@ -104,12 +104,12 @@ class _Plan:
 
     @property
     def per_epoch(self) -> int:
-        """Steps of an epoch."""
+        """The number of steps in an epoch."""
         return steps_per_epoch(len(self.training), self.config.batch_size)
 
     @property
     def total(self) -> int:
-        """Steps of the whole run."""
+        """The number of steps in the whole run."""
         return self.config.epochs * self.per_epoch
 
     def rate_at(self, step: int) -> float:
@@ -134,7 +134,7 @@ def _train(
     lock: FolderLock,
     stop: StopRequest,
 ) -> bool:
-    """One run in five acts: prepare, resume, step, close the epoch, leave. Returns whether it is finished."""
+    """One run in five acts: prepare, resume, step, end the epoch, leave. Returns whether it is finished."""
     notes = distributed.on_rank0_then_broadcast(lambda: _take_folder(out, resume, lock))
     plan, run = _prepare(recipe, config, out, place, notes)
     if resume:
@@ -177,7 +177,7 @@ def _take_folder(out: Path, resume: bool, lock: FolderLock) -> list[str]:
 
 
 def _prepare(recipe: Recipe, config: TrainConfig, out: Path, place: Place, notes: list[str]) -> tuple[_Plan, Run]:
-    """Data, model, average and optimiser before the first step; what there is to say is added to the notes."""
+    """Data, model, average and optimiser before the first step; remarks are added to the notes."""
     training, validation = recipe.make_data(config)
     check_samples(training, validation, config)
     identity = the_same_everywhere(identity_of(training, validation, config))
@@ -186,7 +186,7 @@ def _prepare(recipe: Recipe, config: TrainConfig, out: Path, place: Place, notes
         skipped = attribute_of(pictures, "skipped")
         notes += [f"left out {len(skipped)} {which} pictures:", *skipped] if skipped else []
     notes += [numbered_classes(identity.classes)] if identity.classes else []
-    steps_per_epoch(len(training), config.batch_size)  # refuses pictures that fill no batch
+    steps_per_epoch(len(training), config.batch_size)  # refuses a set that fills no batch
     sampler = MicroBatchSampler(
         len(training), config.batch_size, config.accumulate, place.rank, place.world_size, config.seed
     )
@@ -217,7 +217,7 @@ def _stopwatch(model: nn.Module, plan: _Plan) -> Stopwatch:
 
 
 def _resume(run: Run, plan: _Plan) -> list[str]:
-    """Put a run where its newest whole checkpoint left it, with nothing newer left in the way. Returns notes."""
+    """Put a run where its newest whole checkpoint left it, and set newer files aside. Returns notes."""
 
     def find() -> tuple[Path | None, list[str]]:
         said: list[str] = []
@@ -257,7 +257,7 @@ def _epoch(run: Run, network: nn.Module, plan: _Plan, watch: Stopwatch, log: Log
             log.advance(run.step, values["loss"])
         if stop.agreed(place):
             return False
-        inside = run.step % plan.per_epoch != 0  # at the end of an epoch, closing saves
+        inside = run.step % plan.per_epoch != 0  # end_epoch saves at the end of an epoch
         if inside and config.save_every and run.step % config.save_every == 0:
             save_run(run, plan.out, config, plan.identity, place)
         watch.skip()
@@ -268,7 +268,7 @@ def _epoch(run: Run, network: nn.Module, plan: _Plan, watch: Stopwatch, log: Log
 
 
 def _leave(run: Run, plan: _Plan, log: Log, stop: StopRequest) -> bool:
-    """Save a run that is to stop. Returns False: it is not finished.
+    """Save a run that must stop. Returns False: it is not finished.
 
     Raises:
         KeyboardInterrupt: if Ctrl-C was the reason.

@@ -1,4 +1,4 @@
-"""How good a model is on pictures that it was not trained on, each counted once."""
+"""The scores of a model on pictures that it was not trained on, each counted once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from gcvit_edu.train.distributed import Place, sum_over_ranks
 
 @dataclass(frozen=True)
 class Scores:
-    """What validation found.
+    """The scores of one validation.
 
-    Args:
+    Attributes:
         loss: mean cross-entropy, without label smoothing.
         top1: share of pictures whose class has the largest logit.
         top5: share of pictures whose class is among the five largest.
@@ -46,7 +46,7 @@ def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], classes
     """
     training = model.training
     model.eval()
-    sums = torch.zeros(3, dtype=torch.float64, device=place.device)  # loss, among the first five, samples
+    sums = torch.zeros(3, dtype=torch.float64, device=place.device)  # loss, true class among the first five, samples
     confusion = torch.zeros(classes * classes, dtype=torch.int64, device=place.device)
     for images, labels in batches:
         images, labels = images.to(place.device), labels.to(place.device)

@@ -1,4 +1,4 @@
-"""Mixup and cutmix (timm's), with chance that follows from the seed and the step alone."""
+"""Mixup and cutmix (timm's), whose chance follows from the seed and the step alone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ def apply_mixup(images: Tensor, labels: Tensor, config: TrainConfig, *key: int) 
         images: changed in place.
         labels: class of each picture.
         config: alphas and probability.
-        key: what chance follows from, beside config.seed: step, rank, part.
+        key: numbers that chance follows from, beside config.seed: step, rank, part.
 
     Raises:
         ValueError: for an odd number of pictures.
@@ -57,7 +57,7 @@ def apply_mixup(images: Tensor, labels: Tensor, config: TrainConfig, *key: int) 
 
 @contextmanager
 def numpy_chance(*key: int) -> Iterator[None]:
-    """NumPy's global generator, which timm draws from, seeded by some numbers and afterwards as it was before."""
+    """A context in which NumPy's global generator, timm's source of chance, is seeded by some numbers."""
     before = np.random.get_state()
     np.random.seed(key)
     try:

@@ -20,6 +20,11 @@ def decay_groups(model: nn.Module, weight_decay: float, layer_decay: float = 1.0
     lr_scale is the share of the learning rate that they train with: layer_decay ** layer_depths. Layers near the
     image then stay near what they had learned before (Clark et al. 2020, ELECTRA; for vision Bao et al. 2022, BEiT).
 
+    Args:
+        model: with layer_depths' names, if layer_decay is below 1.
+        weight_decay: of the matrices and kernels.
+        layer_decay: factor on the learning rate for each layer between the head and a weight.
+
     Raises:
         ValueError: as layer_depths does.
     """
@@ -46,8 +51,8 @@ def layer_depths(model: nn.Module) -> dict[str, int]:
 
     For GC ViT: the head is 0, the last block and the norm after it are 1, and each block before has one more, through
     all stages. A stage's downsampler and its query generator count as part of the stage's first block, which is the
-    first to see what they make; the stem has one more than the first block of all. So nano has depths from 0 to 11.
-    For other models it is timm's rule: the model's own group_matcher(), read from its end.
+    first to use their output; the stem has one more than the first block of all. So nano has depths from 0 to 11.
+    For other models timm's rule holds: the model's own group_matcher(), read from its end.
 
     Raises:
         ValueError: for a model without group_matcher().
@@ -64,7 +69,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig, *, fused: bool = False
     """AdamW over decay_groups; the learning rate is set at every step.
 
     Args:
-        model: whose parameters it moves.
+        model: the model to train.
         config: decay, betas and peak rate.
         fused: all parameters in one kernel, the quickest on a GPU; equal up to rounding.
     """
@@ -95,7 +100,7 @@ def make_ema(model: nn.Module) -> nn.Module:
 
 
 def decay_at(step: int, decay: float) -> float:
-    """The decay of a step: the wanted one, but at first (1 + step) / (10 + step), so that the start is forgotten.
+    """The decay of a step: the wanted one, but at first (1 + step) / (10 + step), to forget the start.
 
     Args:
         step: steps of the optimiser done before this one.
@@ -106,7 +111,13 @@ def decay_at(step: int, decay: float) -> float:
 
 @torch.no_grad()
 def update_ema(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move each weight of the average towards the model's by 1 - decay; buffers are copied."""
+    """Move each weight of the average towards the model's by 1 - decay; buffers are copied.
+
+    Args:
+        average: changed in place.
+        model: after a step.
+        decay: share of the average that stays, from decay_at.
+    """
     ours, theirs = list(average.parameters()), [value.detach() for value in model.parameters()]
     torch._foreach_lerp_(ours, theirs, 1 - decay)
     for kept, new in zip(average.buffers(), model.buffers(), strict=True):

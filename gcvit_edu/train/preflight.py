@@ -1,4 +1,4 @@
-"""Before a long run: does everything that it needs work here? python -m gcvit_edu.train RECIPE --preflight."""
+"""A check before a long run that all it needs works here: python -m gcvit_edu.train RECIPE --preflight."""
 
 import shutil
 import tempfile
@@ -42,9 +42,9 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table.
+    """One line of the table of a preflight.
 
-    Args:
+    Attributes:
         verdict: "ok", "warning" or "error".
         name: what was checked.
         text: what was found, and the remedy.
@@ -56,9 +56,9 @@ class Line:
 
 
 def preflight(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = False) -> list[Line]:
-    """Check what a run needs, with its real data, model and batch, and leave nothing behind.
+    """Check everything that a run needs, with its real data, model and batch, and leave nothing behind.
 
-    Under torchrun each process checks its own share, all at once, as they would train; the worst finding counts.
+    Under torchrun each process checks its own share, all at once, as in training; the worst finding counts.
 
     Args:
         recipe: its config is not read.
@@ -70,7 +70,7 @@ def preflight(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = 
         The same lines in every process. "ok" means that the check passed on the pictures and steps that were tried.
 
     Raises:
-        ValueError: where the config cannot be completed, for want of data or weights.
+        ValueError: if the config cannot be completed, as data or weights are missing.
     """
     config = recipe.complete(config)
     rank, world_size = distributed.env_rank_and_world_size()
@@ -99,13 +99,13 @@ def preflight(recipe: Recipe, config: TrainConfig, out: Path, *, resume: bool = 
 
 
 def as_table(lines: list[Line]) -> str:
-    """The table, for people."""
+    """The lines as an aligned table, for people."""
     width = max(len(line.name) for line in lines)
     return "\n".join(f"{line.verdict:<8} {line.name:<{width}}  {line.text}" for line in lines)
 
 
 def _check(lines: list[Line], name: str, work: Callable[[], tuple[str, str, Any]]) -> Any:
-    """What a check found, or None where it failed; its line is added either way."""
+    """The result of a check, or None where it failed; its line is added either way."""
     try:
         verdict, text, found = work()
     except torch.OutOfMemoryError as error:
@@ -120,8 +120,8 @@ def _check(lines: list[Line], name: str, work: Callable[[], tuple[str, str, Any]
 
 
 def _worst(lines: list[Line]) -> list[Line]:
-    """For each check the first of the worst lines of all processes, with its process where there are several."""
-    distributed.start("cpu")  # whatever the device: to compare notes needs none
+    """For each check the worst line of all processes, the first if several are equal, with its process."""
+    distributed.start("cpu")  # on any machine: comparing lines needs no GPU
     try:
         everyone = distributed.gather(lines)
     finally:
@@ -157,7 +157,7 @@ def _device(config: TrainConfig) -> tuple[str, str, torch.device]:
 
 
 def _existing(out: Path) -> Path:
-    """The folder, or the nearest one above that there is."""
+    """The folder, or the nearest existing one above it."""
     return next(path for path in (out, *out.absolute().parents) if path.exists())
 
 
@@ -173,7 +173,7 @@ def _folder(out: Path, resume: bool) -> tuple[str, str, None]:
 
 
 def _disk(run: Run, config: TrainConfig, out: Path) -> tuple[str, str, None]:
-    """Checkpoints at their most, while a new best one is written, and the weights that are kept."""
+    """The space for checkpoints at their peak, while a new best one is written, and for the kept weights."""
     each, weights = checkpoint_bytes(run)
     need = (KEPT + 2) * each + (1 + len(config.snapshot_epochs)) * weights
     free = shutil.disk_usage(_existing(out)).free
@@ -201,7 +201,7 @@ def _data(recipe: Recipe, config: TrainConfig) -> tuple[str, str, tuple[Samples,
 
 
 def _pictures(samples: Samples, config: TrainConfig) -> tuple[str, str, None]:
-    """Some pictures, evenly spread over the set."""
+    """Check some pictures, evenly spread over the set."""
     if not len(samples):
         raise ValueError("there is no picture; is it the right folder?")
     count = min(LOOKED_AT, len(samples))
@@ -242,7 +242,7 @@ def _workers(config: TrainConfig, parts: MicroBatchSampler) -> tuple[str, str, N
 
 
 def _loader(samples: Samples, parts: MicroBatchSampler, config: TrainConfig) -> tuple[str, str, Any]:
-    """The first part, and pictures per second of those that come when every worker has brought one."""
+    """The first part, and the pictures per second of the parts after each worker's first."""
     ahead, timed = max(1, config.workers), max(STEPS, 2 * config.workers)
     batches = train_batches(samples, parts, config)
     first = next(batches)
@@ -267,7 +267,7 @@ def _model(recipe: Recipe, config: TrainConfig, device: torch.device) -> tuple[s
 
 
 def _dry_steps(run: Run, part: tuple[Tensor, Tensor], config: TrainConfig, place: Place) -> tuple[str, str, float]:
-    """Whole steps with a real part, as long as they fit; pictures per second of those after the first."""
+    """Run whole steps with a real part; the pictures per second of those after the first."""
     cuda = place.device.type == "cuda"
     images, labels = part if cuda else (part[0][:ON_CPU], part[1][:ON_CPU])
     wait = torch.cuda.synchronize if cuda else lambda: None

@@ -32,7 +32,7 @@ def set_random_state(state: Mapping[str, Any]) -> None:
 
 
 def seed_process(seed: int, rank: int) -> None:
-    """Seed every generator of this process; each rank otherwise, so that their drop paths differ."""
+    """Seed every generator of this process, each rank differently, so that their drop paths differ."""
     own = seed * 1_000_003 + rank
     torch.manual_seed(own)
     random.seed(own)

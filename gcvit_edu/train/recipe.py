@@ -1,4 +1,4 @@
-"""A recipe: a Python file with a config, a model and data; its docstring says what to expect."""
+"""A recipe: a Python file with a config, a model and data; its docstring says what results to expect."""
 
 import difflib
 import importlib
@@ -17,7 +17,7 @@ from gcvit_edu.train.config import TrainConfig
 from gcvit_edu.variants import VARIANTS
 
 _FOLDER = Path(__file__).parents[1] / "recipes"
-# Names of recipes until version 0.2, and what to write now. To be dropped in 0.3.
+# Names of recipes until version 0.2, and their new ones. To be removed in 0.3.
 _RENAMED = {"finetune": "folder"}
 _RENAMED |= {f"imagenet_{size}": f"imagenet --set model={size}" for size in VARIANTS if "_" not in size}
 _RENAMED |= {f"imagenet_large_{side}": f"imagenet_finetune --set model=large_{side}" for side in (384, 512)}
@@ -26,16 +26,16 @@ _PARTS = ("CONFIG", "make_model", "make_data")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a recipe's file defines.
+    """A recipe: the definitions of its file.
 
-    Args:
+    Attributes:
         name: of the file, without .py.
         text: its docstring: expected accuracy, time and hardware.
         config: CONFIG.
         make_model: config -> an untrained model, images (B, 3, H, W) -> logits (B, num_classes).
         make_data: config -> the training set and the validation set.
-        complete: config -> the same with what follows from data or weights, such as num_classes, where it was None;
-            a whole config comes back as it is. The loop calls it first. A file may leave it out.
+        complete: config -> the same with values that follow from data or weights, such as num_classes, where they were
+            None; a complete config comes back as it is. The loop calls it first. A file may leave it out.
     """
 
     name: str
@@ -58,7 +58,7 @@ def list_of_recipes() -> str:
 
 
 def about(recipe: Recipe) -> str:
-    """A recipe's docstring and its config: what differs from the defaults, in brackets, and what is its own."""
+    """A recipe's docstring and its config: changed values, with the defaults in brackets, and its own settings."""
     usual = {field.name: field.default for field in fields(TrainConfig)}
     lines = []
     for field in fields(recipe.config):
@@ -75,15 +75,15 @@ def about(recipe: Recipe) -> str:
 def load_recipe(name: str) -> Recipe:
     """A recipe by its name, or by the path of its file.
 
-    It is imported as a module, so that processes which load pictures can import it, too, however Python starts them:
-    a recipe of the package by its place there, a file by its name, its folder having been added to sys.path.
+    It is imported as a module, so that the processes which load pictures can import it, too, however Python starts
+    them: a recipe of the package by its place there; a file by its name, after its folder is added to sys.path.
 
     Raises:
         ValueError: if there is no such recipe, it lacks a part, or its file has the name of another module.
     """
     path = Path(name) if name.endswith(".py") else _FOLDER / f"{name}.py"
     if name in _RENAMED:
-        raise ValueError(f"the recipe {name} is called otherwise since version 0.2; write {_RENAMED[name]}")
+        raise ValueError(f"the recipe {name} has another name since version 0.2; write {_RENAMED[name]}")
     if not path.is_file():
         near = difflib.get_close_matches(name, recipe_names(), n=3, cutoff=0.4) or recipe_names()
         raise ValueError(f"no recipe is called {name!r}; there are {', '.join(near)}, or give the path of a .py file")
@@ -131,10 +131,10 @@ def _imported(path: Path) -> ModuleType:
 def _make_findable(folder: str, before: str) -> None:
     """Put a recipe's folder on sys.path, which every process of a data loader gets.
 
-    At its end: a file random.py beside a recipe must not hide Python's own. But before the folder of an earlier recipe
-    of the same name.
+    It goes to the end: a file random.py beside a recipe must not hide Python's own. But it goes before the folder of an
+    earlier recipe of the same name.
     """
-    importlib.invalidate_caches()  # the file may be newer than what Python knows of its folder
+    importlib.invalidate_caches()  # the file may be newer than Python's list of its folder
     if folder not in sys.path:
         sys.path.append(folder)
     if before in sys.path and sys.path.index(before) < sys.path.index(folder):

@@ -33,8 +33,8 @@ class Run:
         step: steps done.
         epochs_done: epochs that were validated, logged and saved.
         best: best top-1 accuracy so far, below 0 for none.
-        seconds: that earlier parts of a resumed run took, validation included.
-        began: when this part began.
+        seconds: time of the earlier parts of a resumed run, validation included.
+        began: start of this part, by time.perf_counter.
     """
 
     model: nn.Module
@@ -58,7 +58,12 @@ class Run:
 
 
 def begin(make_model: Callable[[TrainConfig], nn.Module], config: TrainConfig, device: torch.device) -> Run:
-    """A run before its first step: the model on its device and as the config wants it, its average, its optimiser.
+    """A run before its first step: the model on its device and set up by the config, its average, its optimiser.
+
+    Args:
+        make_model: config -> an untrained model.
+        config: of the run.
+        device: for the model.
 
     Raises:
         ValueError: for grad_checkpointing with a model that cannot do that.
@@ -81,10 +86,10 @@ def save_run(
     """Write a checkpoint; every process must call this, and the first one writes while the others wait.
 
     Args:
-        run: what to save.
-        folder: where.
+        run: the run to save.
+        folder: of the run.
         config: of the run.
-        identity: of its classes and pictures; the order of pictures depends on their number.
+        identity: of the run; the order of pictures depends on their number.
         place: this process.
         best: whether this is the best so far.
 
@@ -96,7 +101,7 @@ def save_run(
 
 
 def _state_of(run: Run, config: TrainConfig, identity: RunIdentity, everyone: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a checkpoint holds."""
+    """The content of a checkpoint."""
     samples = identity.training.pictures
     per_epoch = samples // config.batch_size
     ema = None if run.ema is None else run.ema.state_dict()
@@ -124,8 +129,15 @@ def _state_of(run: Run, config: TrainConfig, identity: RunIdentity, everyone: li
 def restore_run(run: Run, path: Path, config: TrainConfig, identity: RunIdentity, place: Place) -> list[str]:
     """Put a run where a checkpoint left it, in place.
 
+    Args:
+        run: of the same config, before its first step.
+        path: of the checkpoint.
+        config: of the run that goes on.
+        identity: of the run that goes on.
+        place: this process.
+
     Returns:
-        What has changed since and may change, a note each.
+        Notes of what has changed since and may change.
 
     Raises:
         ValueError: if the checkpoint is of another model, config, data set or number of processes.
@@ -157,7 +169,7 @@ def restore_run(run: Run, path: Path, config: TrainConfig, identity: RunIdentity
 
 
 def _free_notes(state: dict[str, Any], now: dict[str, Any], place: Place) -> list[str]:
-    """What else is not as it was when a checkpoint was made, and what that changes."""
+    """Notes of other changes since a checkpoint was made, and of their effect."""
     notes = free_changes(state["config"], now)
     last_digits = "the numbers may differ in their last digits"
     before, device = state.get("device"), place.device.type
@@ -172,7 +184,13 @@ def _free_notes(state: dict[str, Any], now: dict[str, Any], place: Place) -> lis
 
 
 def weights_as_bytes(model: nn.Module, config: TrainConfig, classes: list[str] | None) -> bytes:
-    """The model's weights as a safetensors file, with what they are of (gcvit_edu.weights.weights_metadata)."""
+    """The model's weights as a safetensors file, with metadata for gcvit_edu.weights.weights_metadata.
+
+    Args:
+        model: its state dict is written.
+        config: names the variant, the image size and the number of classes.
+        classes: names of the classes, in order; None where they have none.
+    """
     from safetensors.torch import save
 
     of = {"model": config.model, "image_size": str(config.image_size), "num_classes": str(config.num_classes)}
@@ -188,7 +206,7 @@ def weights_as_bytes(model: nn.Module, config: TrainConfig, classes: list[str] |
 
 
 class NonFiniteLoss(ArithmeticError):
-    """A loss or a gradient is infinite or not a number; what was saved before is good."""
+    """A loss or a gradient is infinite or not a number; checkpoints from before are good."""
 
 
 def checkpoint_bytes(run: Run) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Being asked to stop: SIGTERM, Ctrl-C, and the end of the process that started this one."""
+"""Requests to stop: SIGTERM, Ctrl-C, and the end of the process that started this one."""
 
 import ctypes
 import multiprocessing
@@ -19,11 +19,11 @@ Batch = TypeVar("Batch")
 
 
 class StopRequest:
-    """Whether this process was asked to stop, and how.
+    """The request that this process stop, if there was one.
 
     Attributes:
         signal: the first signal that arrived, or None.
-        can_save: whether the run can stop with everything saved. Before that, Ctrl-C simply interrupts.
+        can_save: whether the run can stop with everything saved. Before that, Ctrl-C interrupts at once.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class StopRequest:
 
     @property
     def name(self) -> str:
-        """How people call the signal."""
+        """The common name of the signal."""
         return "Ctrl-C" if self.signal == signal.SIGINT else "SIGTERM"
 
     def terminate(self, number: int, frame: object) -> None:
@@ -43,30 +43,30 @@ class StopRequest:
         """Handle SIGINT: the first one stops the run after the step, the second one at once.
 
         Raises:
-            KeyboardInterrupt: where there is nothing to wait for.
+            KeyboardInterrupt: if nothing can be saved, or at the second Ctrl-C.
         """
         if self.signal is None and self.can_save:
             self.signal = signal.Signals(number)
-            if rank_and_world_size()[0] == 0:  # print is not safe here: it may be what was interrupted
+            if rank_and_world_size()[0] == 0:  # print is not safe here: the signal may have interrupted a print
                 os.write(2, b"\nCtrl-C: the run stops after this step and saves; Ctrl-C again ends it at once\n")
             return
         said = "interrupted by Ctrl-C before the first step; there is nothing to save"
         if self.can_save:
             said = "ended by a second Ctrl-C; what was saved before is whole, and --resume goes on from it"
         rank, world_size = rank_and_world_size()
-        if world_size > 1:  # the others may be gone, and to leave them in good order would wait for them
+        if world_size > 1:  # the others may have ended, and leaving the group would wait for them
             if rank == 0:
                 os.write(2, f"{said}\n".encode())
             os._exit(INTERRUPTED)
         raise KeyboardInterrupt(said)
 
     def agreed(self, place: Place) -> bool:
-        """Whether any process was asked to stop. Every process must call this."""
+        """Whether any process has a request to stop. Every process must call this."""
         asked = float(self.signal is not None)
         return bool(sum_over_ranks(torch.tensor(asked, device=place.device)) > 0)
 
     def cut(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """The batches until this process is asked to stop, but always the first one."""
+        """The batches until a request to stop arrives, but always the first one."""
         for batch in batches:
             yield batch
             if self.signal is not None:
@@ -75,9 +75,9 @@ class StopRequest:
 
 @contextmanager
 def stop_requested() -> Iterator[StopRequest]:
-    """What becomes of SIGTERM and SIGINT within the block; the handlers of before return at the end.
+    """The request to stop that SIGTERM or SIGINT makes within the block; the old handlers return at its end.
 
-    SIGINT stays ignored where it was, as in what a shell script starts in the background.
+    SIGINT stays ignored if it was, as in commands that a shell script starts in the background.
     """
     request = StopRequest()
     handlers = {signal.SIGTERM: request.terminate, signal.SIGINT: request.interrupt}
@@ -100,12 +100,12 @@ def end_workers() -> None:
 
 
 def end_with_parent(number: signal.Signals) -> None:
-    """Let the system send this process a signal when the one that started it ends, however that ends. Linux only."""
+    """Let the system send this process a signal when its parent ends, in whatever way. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
 def end_with_agent() -> None:
-    """Let a process that torchrun started save and stop when torchrun itself is killed and can no longer say so."""
+    """Let a process that torchrun started save and stop when torchrun itself is killed and cannot ask for it."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         end_with_parent(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""How fast a run is and where its time goes."""
+"""The speed of a run, and the share of its time that it waits for data."""
 
 import time
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ def operations_per_image(model: nn.Module, config: TrainConfig) -> float:
 
 @dataclass
 class Stopwatch:
-    """Seconds since it was last read, split into waiting for data and computing.
+    """A stopwatch: seconds since it was last read, split into waiting for data and computing.
 
-    Args:
+    Attributes:
         images: pictures of one step, over all processes.
         operations: floating-point operations per picture, or None.
         peak: operations per second that all devices can do at most, or None.
@@ -41,24 +41,24 @@ class Stopwatch:
         self.last = time.perf_counter()
 
     def loaded(self) -> None:
-        """The next batch is there."""
+        """Mark that the next batch has arrived."""
         now = time.perf_counter()
         self.waited += now - self.last
         self.last = now
 
     def stepped(self) -> None:
-        """A step is done."""
+        """Mark the end of a step."""
         now = time.perf_counter()
         self.computed += now - self.last
         self.last = now
         self.steps += 1
 
     def skip(self) -> None:
-        """What was done since the last mark, such as writing a checkpoint, is neither waiting nor computing."""
+        """Leave out the time since the last mark: writing a checkpoint is neither waiting nor computing."""
         self.last = time.perf_counter()
 
     def read(self, place: Place) -> dict[str, float | None]:
-        """Means since the last reading, as the log has them; then begin again."""
+        """The means since the last reading, under the keys of the log; then begin again."""
         seconds = self.waited + self.computed
         rate = self.images * self.steps / seconds
         values = {

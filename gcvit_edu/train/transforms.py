@@ -1,4 +1,4 @@
-"""Pictures to tensors, as a config asks: torchvision's random crop, flip, RandAugment and erasing."""
+"""Pictures to tensors, by a config: torchvision's random crop, flip, RandAugment and erasing."""
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ def train_transform(config: TrainConfig, policy: nn.Module | None = None, *, sto
 
     Args:
         config: the sizes, chances and strengths.
-        policy: a step of one's own, from the cropped RGB picture to another of its size.
+        policy: an additional step, from the cropped RGB picture to another of its size.
         stored: take an EncodedImage, and decode no more of it than its crop needs.
     """
     size = config.image_size

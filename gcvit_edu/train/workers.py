@@ -1,4 +1,4 @@
-"""Processes that load pictures: what they need, how they begin and end, and what their errors mean."""
+"""Processes that load pictures: their needs, their start and end, and the meaning of their errors."""
 
 import multiprocessing
 import os
@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, default_collate, default_convert, get_worker_info
 
-GRACE = 30  # seconds between the two signals of a job queue, "leave" and "now", in most of them
-PREFETCHED = 2  # batches that each worker has ready, as PyTorch's loader has it
+GRACE = 30  # seconds; most job queues wait so long between SIGTERM and SIGKILL
+PREFETCHED = 2  # batches that each worker has ready, the default of PyTorch's loader
 SHARED_MEMORY = Path("/dev/shm")
 _MIB = 2**20
 
@@ -27,7 +27,7 @@ class WorkersFailed(OSError):
     """Processes that load pictures could not start, or ended; the message has the remedy."""
 
 
-# What stands in errors of PyTorch's loader and of Python's processes -> what it means, and what to do.
+# A pattern in errors of PyTorch's loader and of Python's processes -> their meaning and the remedy.
 _MEANINGS = {
     r"Too many open files|items of ancdata": "too many files are open; raise `ulimit -n`, or lower workers={workers}",
     r"Bus error|out of shared memory|shared memory\(shm\)|</torch_.*No space left|cannot start: .*Errno 28": (
@@ -50,13 +50,13 @@ _MEANINGS = {
 
 
 def meaning(error: BaseException, workers: int) -> str | None:
-    """What an error of a loader's processes means and the remedy, in one line; None for any other error."""
+    """The meaning of an error of a loader's processes and the remedy, in one line; None for any other error."""
     lines = str(error).strip().splitlines() or [""]
     passed_on = lines[0].startswith("Caught ")  # raised in a worker: its last line is the error, the others say where
     text = lines[-1] if passed_on else lines[0]
     for sign, remedy in _MEANINGS.items():
         if re.search(sign, text):
-            if not workers:  # nothing to lower, and nothing of theirs to explain
+            if not workers:  # nothing to lower, and no worker's error to explain
                 remedy = remedy.partition(", or lower")[0] if "ulimit -n" in remedy else ""
             return remedy.format(workers=workers, error=text.strip().rstrip(".")) or None
     return None
@@ -64,9 +64,9 @@ def meaning(error: BaseException, workers: int) -> str | None:
 
 @contextmanager
 def in_words(workers: int) -> Iterator[None]:
-    """Turn errors of a loader's processes into WorkersFailed. Whatever the error, such processes end at once.
+    """Turn errors of a loader's processes into WorkersFailed. At any error these processes end at once.
 
-    Without that they would wait for their grace while Python exits.
+    Otherwise they would wait for their grace while Python exits.
     """
     try:
         yield
@@ -79,8 +79,8 @@ def in_words(workers: int) -> Iterator[None]:
 
 
 def _let_go(error: BaseException | None) -> None:
-    """Clear what an error's frames hold: loaders, which end their processes when nothing holds them any longer."""
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None  # a loader that is half made complains of that
+    """Clear the frames of an error: they hold loaders, which end their processes when nothing holds them any longer."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None  # a half-made loader would print an error
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
@@ -88,7 +88,7 @@ def _let_go(error: BaseException | None) -> None:
 
 
 def batches_of(loader: DataLoader[Any]) -> Iterator[Any]:
-    """What a loader brings.
+    """The batches of a loader.
 
     Raises:
         WorkersFailed: if its processes cannot start, or end.
@@ -115,7 +115,7 @@ def _started(loader: DataLoader[Any]) -> Iterator[Any]:
         if "pickle" not in str(error):
             raise
         raise RuntimeError(f"cannot be sent: {error}") from error
-    except OSError as error:  # also for a lock of the workers' queues, which lies in shared memory
+    except OSError as error:  # also for a lock of the workers' queues, which is in shared memory
         raise RuntimeError(f"cannot start: {error}") from error
 
 
@@ -123,10 +123,10 @@ def _started(loader: DataLoader[Any]) -> Iterator[Any]:
 
 
 def start_worker(worker: int) -> None:
-    """Workers share the processors: each may use one. And they outlive SIGTERM for a while, but not their process.
+    """Let a worker use one processor, and outlive SIGTERM for a while, but not its training process.
 
-    A job queue sends it to all processes of a run at once, and the training process needs its workers for one more
-    step before it saves. Not for ever: Python ends left-over workers by SIGTERM, too, and waits for them.
+    A job queue sends SIGTERM to all processes of a run at once, and the training process needs its workers for one more
+    step before it saves. Not for ever: Python, too, ends left-over workers by SIGTERM, and waits for them.
     """
     assert get_worker_info() is not None
     torch.set_num_threads(1)
@@ -136,9 +136,9 @@ def start_worker(worker: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """Leave when the training process is gone, killed say.
+    """Leave when the training process has ended, for example by SIGKILL.
 
-    PyTorch's workers look for the process that forked them. Under forkserver that is another one, which lives on.
+    PyTorch's workers watch the process that forked them. Under forkserver that is another one, which lives on.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -154,7 +154,7 @@ def collate(samples: list[Any]) -> Any:
 def share(batch: Any) -> Any:
     """A batch, moved to shared memory by a worker.
 
-    PyTorch would move it when it sends it, in a thread whose errors reach nobody: the run would wait for ever.
+    PyTorch would move it when it sends it, in a thread whose errors are lost: the run would wait for ever.
     """
     batch = default_convert(batch)
     if get_worker_info() is not None:
@@ -167,7 +167,7 @@ def share(batch: Any) -> Any:
 
 
 def check_workers(workers: int, batch_bytes: int, processes: int) -> tuple[bool, str]:
-    """Whether there are cores enough for workers, and a line that says so.
+    """Whether there are enough cores for the workers, and a line about it.
 
     Args:
         workers: of each process.
@@ -211,10 +211,15 @@ def refuse_shortage_of_files(workers: int) -> None:
 
 
 def refuse_shortage_of_shared_memory(workers: int, batch_bytes: int, processes: int) -> None:
-    """Refuse workers whose batches could not all lie in shared memory at once; see check_workers.
+    """Refuse workers whose batches could not all be in shared memory at once; see check_workers.
+
+    Args:
+        workers: of each process.
+        batch_bytes: of one batch's images.
+        processes: that train on this machine.
 
     Raises:
-        WorkersFailed: with what there is and what is needed.
+        WorkersFailed: if the shared memory is too small.
     """
     if not workers or not SHARED_MEMORY.is_dir():  # elsewhere batches go through files
         return

@@ -1,4 +1,4 @@
-"""The same things measured in several ways, side by side."""
+"""Bars of the same things measured in several ways, side by side."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ def bar_panels(
     Args:
         panels: by title, the values by name; all panels have the same names in the same order.
         label: of the x axis, with its unit.
-        fmt: how a value is written beside its bar.
+        fmt: the format of the value beside its bar.
         height: in inches.
         colours: one for all bars, or one for each name.
     """

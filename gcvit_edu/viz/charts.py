@@ -21,7 +21,7 @@ def curves(
     """Lines with markers over a common x, each named at its end.
 
     Args:
-        x: where the values stand.
+        x: positions of the values.
         series: values by name.
         labels: of the x and y axes, with units.
         log: the axes that are logarithmic: "", "x", "y" or "xy".

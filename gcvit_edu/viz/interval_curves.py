@@ -1,4 +1,4 @@
-"""Lines whose every point has an interval."""
+"""Lines with an interval at each point."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ def interval_curves(
     """Lines with intervals over a common x, one panel for each quantity, each with its own scale from 0.
 
     Args:
-        x: where the values stand.
+        x: positions of the values.
         series: by title of the panel, and within by the name of the line: mean, lower and upper end at each x. All
             panels have the same lines, which a legend above them names.
         labels: of the x and y axes, with units.

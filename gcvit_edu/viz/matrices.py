@@ -26,7 +26,7 @@ def number_grids(
             a tint; -1 leaves a cell grey. None tints nothing.
         columns: panels in a row.
         panel_height: in inches.
-        fmt: how a number is written.
+        fmt: the format of a number.
         labels: names of the rows, and of the columns; empty for none.
     """
     groups = groups or [None] * len(grids)

@@ -1,4 +1,4 @@
-"""Photographs, and what a network makes of them."""
+"""Photographs, and a network's maps, windows and attention on them."""
 
 from collections.abc import Collection, Mapping
 
@@ -27,7 +27,13 @@ from gcvit_edu.viz.style import (
 def pictures(
     images: Mapping[str, Image.Image | Tensor | np.ndarray], *, columns: int = 2, panel_height: float = 3.2
 ) -> None:
-    """Pictures with their titles, row by row: (H, W, 3) with values from 0 to 1, or PIL images."""
+    """Pictures with their titles, row by row: (H, W, 3) with values from 0 to 1, or PIL images.
+
+    Args:
+        images: title -> picture.
+        columns: pictures in a row.
+        panel_height: of each row, in inches.
+    """
     for ax, (title, image) in zip(panels(len(images), columns, panel_height, PHOTO_DPI), images.items(), strict=True):
         ax.imshow(as_array(image), interpolation="nearest")
         ax.set_title(title)
@@ -39,6 +45,11 @@ def maps(values: Mapping[str, Tensor], *, columns: int = 4, panel_height: float 
     """Channels of feature maps, (H, W) each, in grey: from black, the least value, to white, the largest.
 
     A map with negative values gets a range that is symmetric around zero, so that zero is middle grey.
+
+    Args:
+        values: title -> channel.
+        columns: maps in a row.
+        panel_height: of each row, in inches.
     """
     for ax, (title, channel) in zip(panels(len(values), columns, panel_height, PHOTO_DPI), values.items(), strict=True):
         cells = as_array(channel)
@@ -81,7 +92,7 @@ def windows_on_photo(
 
 @styled
 def local_and_global(image: Image.Image, stride: int, window: int) -> None:
-    """Where a block's queries come from: one window's own tokens (blue), or cells of the whole map (vermillion).
+    """The origin of a block's queries: one window's own tokens (blue), or cells of the whole map (vermillion).
 
     Args:
         image: the photograph.
@@ -204,12 +215,20 @@ def _grid(ax: Axes, width: int, height: int, step: int, linewidth: float) -> Non
 
 
 def faded(image: Image.Image) -> np.ndarray:
-    """A light grey version, on which colours can be read."""
+    """A light grey version of a photograph, as a background for colours."""
     return np.asarray(image.convert("L")) / 255 * 0.5 + 0.5
 
 
 def cell_patch(x: float, y: float, width: float, height: float, colour: str) -> Rectangle:
-    """A part of a picture, framed and lightly filled; in pixels."""
+    """A part of a picture, framed and lightly filled; in pixels.
+
+    Args:
+        x: of the left edge.
+        y: of the upper edge.
+        width: of the part.
+        height: of the part.
+        colour: of the frame and, lighter, of the area.
+    """
     return Rectangle(
         (x, y), width, height, facecolor=(*to_rgb(colour), 0.22), edgecolor=colour, linewidth=1.0, zorder=3
     )

@@ -1,4 +1,4 @@
-"""Things as points: one number against another."""
+"""Points: one number against another."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,7 +26,7 @@ def points(
         height: in inches.
 
     Raises:
-        ValueError: for an other thing that has no point.
+        ValueError: for a name in others that has no point.
     """
     if strange := set(others) - set(values):
         raise ValueError(f"there is no point for {sorted(strange)[0]!r}; give its values, or leave it out of others")

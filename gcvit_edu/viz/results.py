@@ -1,4 +1,4 @@
-"""What trained networks score, and what they take for what."""
+"""Figures of the scores of trained networks, and of the classes that they confuse."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from gcvit_edu.viz.style import GREY, MARKERS, ORANGE, PINK, WIDTH, check_count,
 
 @styled
 def confusion(table: Sequence[Sequence[int]], names: Sequence[str]) -> None:
-    """How often a class was taken for another: rows are the truth, columns the guess, empty cells are zero.
+    """The confusion matrix: rows are the truth, columns the guess, empty cells are zero.
 
     Args:
         table: table[truth][guess], pictures.

@@ -1,4 +1,4 @@
-"""Photographs of sizes that do not fit: what is padded, and what a resized query's cells cover."""
+"""Photographs of sizes that do not fit: the padding, and the parts that a resized query's cells cover."""
 
 from collections.abc import Mapping, Sequence
 
@@ -50,7 +50,7 @@ def cells_on_photo(
     """The part of a photograph that each cell of a query covers (vermillion); parts that two share are darker.
 
     Args:
-        views: by title, the photograph, and where each row and each column of cells begins and ends, in pixels.
+        views: by title, the photograph, and the begin and the end of each row and each column of cells, in pixels.
         columns: panels in a row.
         panel_height: in inches.
     """

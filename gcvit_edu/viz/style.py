@@ -1,7 +1,7 @@
 """Colours, letters and panels that all figures share.
 
 Blue is local, vermillion is global, everywhere. The colours are those of Okabe and Ito, which colour-blind
-readers can tell apart; figures stand on white, so that they read the same in light and dark mode.
+readers can tell apart; figures have a white background, so that they look the same in light and dark mode.
 """
 
 from collections.abc import Callable, Collection
@@ -26,7 +26,7 @@ LOCAL_MAP = LinearSegmentedColormap.from_list("local", ["#FFFFFF", SKY, LOCAL, "
 GLOBAL_MAP = LinearSegmentedColormap.from_list("global", ["#FFFFFF", ORANGE, GLOBAL, "#5C2900"])
 
 WIDTH = 6.4  # inches: narrow enough that the letters can be read on a phone
-PHOTO_DPI = 96  # photographs weigh much as PNG, and gain little from more
+PHOTO_DPI = 96  # photographs are large files as PNG, and gain little from more
 _STYLE = {
     "figure.dpi": 130,
     "figure.facecolor": "white",
@@ -68,7 +68,14 @@ def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def panels(count: int, columns: int, panel_height: float, dpi: int | None = None) -> list[Axes]:
-    """One figure of the book's width with count panels, row by row."""
+    """One figure of the book's width with count panels, row by row.
+
+    Args:
+        count: panels that are returned; further ones are empty.
+        columns: panels in a row.
+        panel_height: of each row, in inches.
+        dpi: dots per inch; None for Matplotlib's setting.
+    """
     rows = -(-count // columns)
     _, axes = plt.subplots(rows, columns, figsize=(WIDTH, rows * panel_height), squeeze=False, dpi=dpi)
     flat = list(axes.flat)
@@ -78,7 +85,7 @@ def panels(count: int, columns: int, panel_height: float, dpi: int | None = None
 
 
 def as_array(values: Tensor | np.ndarray | Image.Image) -> np.ndarray:
-    """The values as matplotlib takes them."""
+    """The values as an array for matplotlib."""
     if not isinstance(values, Tensor):
         return np.asarray(values)
     values = values.detach().cpu()
@@ -86,7 +93,7 @@ def as_array(values: Tensor | np.ndarray | Image.Image) -> np.ndarray:
 
 
 def check_count(names: Collection[str], most: int) -> None:
-    """Refuse more lines than there are colours or markers to tell them apart by.
+    """Refuse more lines than there are colours or markers to distinguish them.
 
     Raises:
         ValueError: for more names than most.

@@ -6,7 +6,7 @@ from numbers import Number
 
 import torch
 
-# What a notebook needs to show a table legibly without the book's style sheet, in light and in dark.
+# Styles that make a table legible in a notebook without the book's style sheet, in light and in dark.
 _SCROLL = "max-width: 100%; overflow-x: auto;"
 _CAPTION = "caption-side: top; text-align: left;"
 
@@ -17,8 +17,8 @@ class Table:
     Attributes:
         header: the names of the columns.
         cells: the formatted cells, row by row.
-        right: for each column, whether it stands flush right, as numbers do.
-        caption: what the table shows; may be empty.
+        right: for each column, whether it is aligned right, as numbers are.
+        caption: a line about the table; may be empty.
     """
 
     def __init__(
@@ -61,10 +61,9 @@ class Table:
 
 
 def table(rows: Iterable[Sequence[object]], header: Sequence[str], formats: str = "", caption: str = "") -> Table:
-    """Show rows under a header.
+    """Show rows under a header; let it be the last line of a cell, or give it to display or print.
 
-    Let it be the last line of a cell, or give it to `display` or `print`. The first column names its row. A
-    column stands flush right if all that it holds are numbers.
+    The first column names its row. A column is aligned right if it holds numbers only.
 
     Args:
         rows: one sequence of values per row: text, numbers, booleans ("yes", "no"), None (an en dash), or a pair of
@@ -73,7 +72,7 @@ def table(rows: Iterable[Sequence[object]], header: Sequence[str], formats: str 
         formats: of the numbers in each column, in Python's format language and separated by spaces, "-" for a column
             without one, as in "- .1% +.2f"; without formats, whole numbers have commas between thousands, and other
             numbers three digits.
-        caption: one line on what the table shows, its unit if all numbers share it.
+        caption: one line about the table, with the unit if all numbers share it.
 
     Raises:
         ValueError: if a row, or formats, has not one entry per column, or if there is no row.

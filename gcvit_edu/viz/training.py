@@ -13,7 +13,7 @@ from gcvit_edu.viz.style import CYCLE, WIDTH, check_count, styled
 def learning_curves(logs: Mapping[str, Path | str], *, height: float = 3.0) -> None:
     """Loss and accuracy of one run or several, by epoch: left the loss, right the top-1 accuracy.
 
-    Solid lines are the training loss and the accuracy of the weights that count, which are the averaged ones where
+    Solid lines are the training loss and the accuracy of the evaluated weights, which are the averaged ones where
     there is an average; dashed lines are the loss on the validation set.
 
     Args:

@@ -1,7 +1,7 @@
-"""The archives in which ImageNet is given out, read where they lie: nothing is extracted.
+"""The archives in which ImageNet is distributed, read without extracting anything.
 
-The names and MD5 checksums are torchvision's. Computing one takes minutes for the training pictures' 138 GB, so what
-was found is written beside the archive (see checked_archive).
+The names and MD5 checksums are torchvision's. Computing one takes minutes for the training pictures' 138 GB, so the
+result is written beside the archive (see checked_archive).
 """
 
 import hashlib
@@ -21,22 +21,22 @@ from gcvit_edu.data.imagenet.encoded import PackedPictures
 from gcvit_edu.files import whole_file
 
 ARCHIVES: dict[str, tuple[str, str]] = dict(ARCHIVE_META)  # {train, val, devkit: (file, MD5)}
-CHECKED = ".checked"  # behind an archive's name: its MD5, and the state of the file that it was found in
+CHECKED = ".checked"  # suffix of the file with an archive's MD5, and the state of the archive at that time
 SETTLED = 2.0  # seconds after a change in which another one may leave the same times
 _AGAIN = "give the official archives of the 1,000 classes, from image-net.org"
 
 
 def archive_of(root: Path, part: str) -> Path:
-    """Where the archive of a part (train, val, devkit) belongs."""
+    """The path for the archive of a part: "train", "val" or "devkit"."""
     return root / ARCHIVES[part][0]
 
 
 def checked_archive(root: Path, part: str) -> Path:
-    """The archive of a part, after its MD5 was found right.
+    """The archive of a part, after a check of its MD5.
 
-    The MD5 is kept in <archive>.checked, and believed for as long as the archive's size and its times of change stay
-    what they were. Only damage that leaves them alone, as a failing disk's, goes unseen then: delete that file to
-    have the archive read again. Where the folder cannot be written, each process computes the MD5.
+    The MD5 is kept in <archive>.checked, and trusted for as long as the archive's size and its times of change stay the
+    same. Only damage that does not change them, such as a failing disk's, is not noticed then: delete that file, and
+    the archive is read again. If the folder cannot be written, each process computes the MD5.
 
     Raises:
         ValueError: if it is missing, or another file than the official one.
@@ -54,7 +54,7 @@ def checked_archive(root: Path, part: str) -> Path:
 
 
 def _md5(path: Path) -> str:
-    """The MD5 of a file, from beside it if the file is in the state that it was computed in."""
+    """The MD5 of a file; it is read from the file beside it if the state of the file is still the same."""
     beside = path.with_name(path.name + CHECKED)
     with path.open("rb") as file:
         state = _state(file.fileno())
@@ -71,13 +71,13 @@ def _md5(path: Path) -> str:
 
 
 def _state(descriptor: int) -> list[int]:
-    """Bytes, and when content and entry were changed last, in nanoseconds; a change of either kind shows."""
+    """The size, and the times of the last change of content and of entry, in nanoseconds."""
     found = os.fstat(descriptor)
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
 def regular_members(archive: tarfile.TarFile, where: str) -> Iterator[tarfile.TarInfo]:
-    """The files of an archive, folders left out; anything that is no plain file with a plain name is refused.
+    """The files of an archive, without folders; anything else than a plain file with a plain name is refused.
 
     Args:
         archive: open for reading.

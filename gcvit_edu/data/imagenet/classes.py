@@ -1,4 +1,4 @@
-"""ImageNet, in whichever of three forms it lies on your disk, with its classes in the order that everyone uses."""
+"""ImageNet, in any of the three forms that it may have on your disk, with its classes in the usual order."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -12,7 +12,7 @@ from gcvit_edu.data.imagenet.shards import MANIFEST, SPLITS, Shards
 
 @cache
 def _known() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Timm's list of ImageNet-1k: wnids in the order of their numbers, and what they mean."""
+    """The list of ImageNet-1k in timm: wnids in the order of their numbers, and their meanings."""
     from timm.data import ImageNetInfo  # brings timm, which takes seconds to import
 
     info = ImageNetInfo("imagenet-1k")
@@ -21,21 +21,21 @@ def _known() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def imagenet_classes() -> list[str]:
-    """The 1,000 wnids, such as "n01440764", in the order of their numbers, which is that of the alphabet."""
+    """The 1,000 wnids, such as "n01440764", in the order of their numbers, which is alphabetical."""
     return list(_known()[0])
 
 
 def imagenet_names() -> list[str]:
-    """What the 1,000 classes are, such as "tench, Tinca tinca", in the order of their numbers."""
+    """The names of the 1,000 classes, such as "tench, Tinca tinca", in the order of their numbers."""
     return list(_known()[1])
 
 
 def check_class_order(classes: Sequence[str], where: str, expected: int = 1000) -> None:
-    """Refuse classes that are not ImageNet's, or not in its order: the usual cause of an accuracy of chance.
+    """Refuse classes that are not ImageNet's, or not in its order: the usual cause of an accuracy at chance level.
 
     Args:
         classes: wnids in the order of their numbers.
-        where: whose they are, for the message.
+        where: their source, for the message.
         expected: how many there must be; with fewer than 1,000, any of ImageNet's, in its order.
 
     Raises:
@@ -67,11 +67,11 @@ def open_pictures(root: Path | str, split: str, *, num_classes: int = 1000) -> S
     """One split of ImageNet: shards, a folder or an official archive, whichever is there, in this order.
 
     All three give the same pictures. A folder and an archive give them in the same order, too, by class and name;
-    shards have an order of their own, mixed once and for all, so that neighbours are of different classes.
+    shards have an order of their own, mixed once, so that neighbours are of different classes.
 
-    ImageNet's pictures are read as everybody reads them: stored as they are, without the turn that the EXIF orientation
-    of a few asks for. Published accuracies count on that. Pictures of any classes (num_classes=0) are people's own, and
-    turned upright; shards say themselves which of the two they hold. The rest of upright_rgb is for both.
+    ImageNet's pictures are read in the usual way: as they are stored, without the turn of the EXIF orientation that a
+    few have. Published accuracies depend on that. Pictures of any classes (num_classes=0) are people's own, and are
+    turned upright; the manifest of shards says which of the two they hold. The rest of upright_rgb is for both.
 
     Args:
         root: with <split>/manifest.json (shards), <split>/<wnid>/*.JPEG, or ILSVRC2012_img_<split>.tar.
@@ -79,7 +79,7 @@ def open_pictures(root: Path | str, split: str, *, num_classes: int = 1000) -> S
         num_classes: 1000, or fewer for a part of ImageNet such as Imagenette's 10, or 0 for pictures of any classes.
 
     Raises:
-        ValueError: if nothing is there, or its classes are not ImageNet's or not in its order.
+        ValueError: if there is none of them, or its classes are not ImageNet's or not in its order.
     """
     root = Path(root)
     if split not in SPLITS:

@@ -17,13 +17,13 @@ from gcvit_edu.data.words import counted, state_of
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """A picture's file.
+    """The file of a picture, with its name.
 
-    Args:
+    Attributes:
         name: for messages.
         content: of the file, JPEG as a rule.
-        upright: whether to turn it as its EXIF orientation says, which is right for people's own pictures. ImageNet's
-            stay as they are stored, for everybody reads them so.
+        upright: whether to turn it by its EXIF orientation, which is right for people's own pictures. ImageNet's stay
+            as they are stored, which is the usual way to read them.
     """
 
     name: str
@@ -31,11 +31,11 @@ class EncodedImage:
     upright: bool = True
 
     def open(self) -> Image.Image:
-        """The picture, its header read and nothing decoded yet; close it."""
+        """The picture, of which only the header is read yet; the caller must close it."""
         return Image.open(io.BytesIO(self.content))
 
     def decode(self) -> Image.Image:
-        """The picture in RGB, by upright_rgb; turned only if it is to be upright.
+        """The picture in RGB, by upright_rgb; it is turned only if upright is True.
 
         Raises:
             BadImage: if it cannot be read; the message names it.
@@ -47,7 +47,7 @@ class EncodedImage:
             raise self.bad(error) from error
 
     def tag(self) -> dict[str, Image.Exif]:
-        """What to save the decoded picture with so that it still asks for the turn that it did not get, if any."""
+        """The EXIF to save the decoded picture with: it keeps the turn that the picture still needs, if any."""
         exif = Image.Exif()
         with self.open() as image:
             image.load()
@@ -55,19 +55,19 @@ class EncodedImage:
         return {"exif": exif} if exif[ORIENTATION] != 1 else {}
 
     def bad(self, error: Exception) -> BadImage:
-        """The error to raise where decoding this picture failed."""
+        """The error to raise if this picture cannot be decoded."""
         why = error if self.content else "it has 0 bytes"
         return BadImage(f"the picture {self.name} cannot be read ({why}); repair it, or use bad_images=skip")
 
 
 class StoredPictures(Protocol):
-    """What a folder, an archive and shards have in common: (RGB picture, number of the class), by index.
+    """The common interface of a folder, an archive and shards: (RGB picture, number of the class), by index.
 
     Attributes:
         classes: names, in the order of their numbers.
         labels: (pictures,), the number of the class of each.
-        upright: whether pictures are turned as their EXIF orientation says; False for ImageNet's.
-        about: how many pictures and classes there are, and what was left alone, as a line.
+        upright: whether pictures are turned by their EXIF orientation; False for ImageNet's.
+        about: the numbers of pictures and classes, and the ignored content, as a line.
         root: the folder.
     """
 
@@ -86,7 +86,7 @@ class StoredPictures(Protocol):
     def __getitem__(self, index: int) -> tuple[Image.Image, int]: ...
 
     def name(self, index: int) -> str:
-        """What a picture is called in messages, <class>/<file> where that is known."""
+        """The name of a picture in messages, <class>/<file> where that is known."""
         ...
 
     def encoded(self, index: int) -> EncodedImage:
@@ -102,7 +102,7 @@ class FolderPictures(Folder):
     """The pictures of root/<class>/: a Folder that also gives its files as they are; its arguments are a Folder's."""
 
     def name(self, index: int) -> str:
-        """<class>/<file>."""
+        """The name of a picture, <class>/<file>."""
         path, _ = self.files[index]
         return f"{path.parent.name}/{path.name}"
 
@@ -122,7 +122,7 @@ class FolderPictures(Folder):
 
 
 class PackedPictures(Dataset[tuple[Image.Image, int]]):
-    """Pictures that lie one behind the other in a few large files, such as tar archives; each read is one seek.
+    """Pictures that are stored one after another in a few large files, such as tar archives; each read is one seek.
 
     Nothing stays open between two reads, so workers and copies of this object do not disturb each other.
 
@@ -131,7 +131,7 @@ class PackedPictures(Dataset[tuple[Image.Image, int]]):
         files: the large files.
         places: (pictures, 4) whole numbers: index of the file, first byte, bytes, number of the class.
         names: of the pictures, for messages; without them, they are called by file and first byte.
-        upright: whether to turn pictures as their EXIF orientation says; left out, they are ImageNet's: as stored.
+        upright: whether to turn pictures by their EXIF orientation; False, for ImageNet's, leaves them as stored.
         left_out: pictures that are missing on purpose, for `about`.
 
     Attributes:
@@ -155,12 +155,12 @@ class PackedPictures(Dataset[tuple[Image.Image, int]]):
 
     @property
     def labels(self) -> np.ndarray:
-        """(pictures,), the number of the class of each."""
+        """The number of the class of each picture, (pictures,)."""
         return self.places[:, 3]
 
     @property
     def about(self) -> str:
-        """Pictures and classes, as a line."""
+        """The numbers of pictures and classes, as a line."""
         found = f"{counted(len(self), 'picture')} in {counted(len(self.classes), 'class')}"
         return found + (f"; {self.left_out} that could not be read are not in the shards" if self.left_out else "")
 
@@ -168,16 +168,16 @@ class PackedPictures(Dataset[tuple[Image.Image, int]]):
         return len(self.places)
 
     def identity(self) -> Iterator[tuple[str, int]]:
-        """The name and the label of each picture, in order: what a copy of the files has, too."""
+        """The name and the label of each picture, in order; a copy of the files has the same ones."""
         return ((self.name(index), label) for index, label in enumerate(self.labels.tolist()))
 
     def stamp(self, index: int) -> str:
-        """Where a picture lies, and what the large file's bytes and time of change are."""
+        """The place of a picture in a large file, with that file's size and time of change."""
         number, offset, size, label = self.places[index].tolist()
         return f"{self.files[number].name} {offset} {size} {label} {state_of(self.files[number])}"
 
     def name(self, index: int) -> str:
-        """<class>/<file>, or the large file's name and the first byte."""
+        """The name of a picture, <class>/<file>, or the large file's name and the first byte."""
         if self.names:
             return self.names[index]
         return f"{self.files[self.places[index, 0]].name}, byte {self.places[index, 1]}"
@@ -227,9 +227,9 @@ class Encoded(Dataset[tuple[EncodedImage, int]]):
 
     @property
     def about(self) -> str:
-        """What the pictures say of themselves, as a line."""
+        """The pictures' own description, as a line."""
         return self.dataset.about
 
     def stamp(self, index: int) -> str:
-        """The stored picture's."""
+        """The stored picture's stamp."""
         return self.dataset.stamp(index)

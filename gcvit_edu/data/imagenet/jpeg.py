@@ -15,21 +15,21 @@ from gcvit_edu.data.transforms import IMAGENET_MEAN, IMAGENET_STD, orientation_o
 
 try:
     import simplejpeg
-except ImportError:  # it comes with the extra "train"; Pillow decodes the same pixels, but takes half as long again
+except ImportError:  # it comes with the extra "train"; Pillow decodes the same pixels, but takes 1.5 times as long
     simplejpeg = None
 
 BICUBIC = Image.Resampling.BICUBIC
 
 
 class JpegCrop(nn.Module):
-    """A picture's file -> a random part of it as uint8 (3, size, size); labels pass. RandomResizedCrop, but sooner.
+    """A picture's file -> a random part of it as uint8 (3, size, size); labels pass. A faster RandomResizedCrop.
 
-    Where the part lies is drawn by torchvision's RandomResizedCrop: from the same state of PyTorch's generator both
-    take the same part. What differs is the work. A part at least twice as large as it will be is decoded at half,
-    a quarter or an eighth of the size, which JPEG can do by itself. Else simplejpeg decodes the picture, where it is
-    installed, and PyTorch resizes the part; both are faster than Pillow. Pixels differ from Pillow's by rounding, or by
-    the filter where the picture was decoded smaller. Where the file is to be upright, the part is drawn in the upright
-    picture and decoded where it is stored.
+    torchvision's RandomResizedCrop draws the place of the part: from the same state of PyTorch's generator both take
+    the same part. Only the work differs. A part at least twice as large as the result is decoded at half, a quarter or
+    an eighth of its size, which JPEG can do by itself. Otherwise simplejpeg, if it is installed, decodes the picture,
+    and PyTorch resizes the part; both are faster than Pillow. Pixels differ from Pillow's by rounding, or by the filter
+    where the picture was decoded smaller. If the file must be turned upright, the part is drawn in the upright picture,
+    and the same part of the stored one is decoded.
 
     Args:
         size: side of the square that comes out, in pixels.
@@ -48,11 +48,11 @@ class JpegCrop(nn.Module):
 
     def forward(self, image: EncodedImage, *labels: Any) -> Any:
         try:
-            with image.open() as lazy:  # knows its size, and decodes when it must
+            with image.open() as lazy:  # its size is known; it is decoded only when that is needed
                 stored = lazy if lazy.format == "JPEG" else upright_rgb(lazy, turn=image.upright)
                 orientation = orientation_of(stored) if image.upright else 1
                 sides = stored.size[::-1] if orientation in _EXCHANGED else stored.size
-                upright = torch.empty(3, *sides[::-1], device="meta")  # only its size is asked for
+                upright = torch.empty(3, *sides[::-1], device="meta")  # only its size is used
                 top, left, height, width = RandomResizedCrop.get_params(upright, list(self.scale), list(self.ratio))
                 box = stored_box((left, top, left + width, top + height), stored.size, orientation)
                 crop = turned(cropped(image, stored, box, self.size), orientation)
@@ -72,14 +72,14 @@ class Decode(nn.Module):
         return (image.decode(), *labels) if labels else image.decode()
 
 
-# A stored picture becomes upright by flips of its columns or rows (EXIF orientations), then, from 5 on, by exchanging
-# rows and columns.
+# A stored picture becomes upright by flips of its columns or rows, and then, for EXIF orientations from 5 on, by an
+# exchange of rows and columns.
 _COLUMNS_FLIPPED, _ROWS_FLIPPED, _EXCHANGED = {2, 3, 7, 8}, {3, 4, 6, 7}, {5, 6, 7, 8}
 Box = tuple[int, int, int, int]
 
 
 def stored_box(box: Box, stored: tuple[int, int], orientation: int) -> Box:
-    """Where a part of the upright picture lies in the picture as it is stored.
+    """The box of a part of the upright picture in the picture as it is stored.
 
     Args:
         box: left, top, right and bottom in the upright picture.
@@ -108,7 +108,7 @@ def cropped(image: EncodedImage, lazy: Image.Image, box: tuple[int, int, int, in
 
     Args:
         image: the picture's file.
-        lazy: the same, opened by Pillow; a JPEG file must not be loaded yet, so that it is only as large as needed.
+        lazy: the same, opened by Pillow; a JPEG file must not be loaded yet, so that only the needed size is decoded.
         box: left, top, right and bottom of the part as stored, in pixels.
         size: side of the square that comes out.
     """
@@ -130,7 +130,7 @@ def _decoded(image: EncodedImage, lazy: Image.Image) -> Tensor:
         try:
             return torch.from_numpy(simplejpeg.decode_jpeg(image.content)).permute(2, 0, 1)[None]
         except ValueError:
-            pass  # Pillow reads some files that simplejpeg refuses, and says of the others what is wrong
+            pass  # Pillow reads some files that simplejpeg refuses, and its errors for the others are clear
     return _tensor_of(upright_rgb(lazy, turn=False))
 
 

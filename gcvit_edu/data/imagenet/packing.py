@@ -1,4 +1,4 @@
-"""Making shards, so that a killed run goes on and the same pictures give the same bytes."""
+"""Making shards; a killed run can go on, and the same pictures give the same bytes."""
 
 import hashlib
 import io
@@ -27,9 +27,9 @@ BAD_IMAGES = ("raise", "skip")
 
 @dataclass(frozen=True)
 class Settings:
-    """What the bytes of the shards follow from, besides the pictures themselves.
+    """The settings that, with the pictures, decide every byte of the shards.
 
-    Args:
+    Attributes:
         split: "train", whose pictures are mixed, or "val", which stays sorted by class and name.
         shard_size: pictures in a shard.
         short_side: larger pictures are made smaller until their short side has this many pixels; 0 for never.
@@ -67,17 +67,17 @@ class Settings:
 
 
 def shrunk(image: EncodedImage, short_side: int, quality: int) -> bytes:
-    """A picture's file with a short side of at most so many pixels; a smaller picture's file stays as it is.
+    """A picture's file, made smaller if its short side is longer than short_side; otherwise the file as it is.
 
-    No picture loses its EXIF orientation: what is to be upright is turned, anything else keeps the tag.
+    No picture loses its EXIF orientation: it is turned if it must be upright, and otherwise keeps the tag.
 
     Args:
         image: as stored.
         short_side: in pixels; 0 for any.
-        quality: of a JPEG file that is made.
+        quality: of the JPEG file, if a new one is made.
 
     Raises:
-        BadImage: if it cannot be read; smaller pictures are decoded, too, to find that out.
+        BadImage: if it cannot be read; smaller pictures are decoded, too, to check that.
     """
     picture = image.decode()
     if not short_side or min(picture.size) <= short_side:
@@ -93,9 +93,9 @@ def shrunk(image: EncodedImage, short_side: int, quality: int) -> bytes:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that making a shard needs.
+    """The plan of all shards: everything that making one needs.
 
-    Args:
+    Attributes:
         source: where the pictures are.
         order: index of each picture in the source, in the order of the shards.
         folder: for the shards.
@@ -108,11 +108,11 @@ class Job:
     settings: Settings
 
     def shards(self) -> int:
-        """How many there will be."""
+        """The number of shards that there will be."""
         return -(-len(self.order) // self.settings.shard_size)
 
     def shard(self, number: int) -> Path:
-        """Where one will be."""
+        """The path of a shard."""
         return self.folder / f"{self.settings.split}-{number:06d}.tar"
 
     def pictures(self, number: int) -> list[int]:
@@ -125,7 +125,7 @@ class Job:
         return hashlib.sha256(os.fsencode(stamps)).hexdigest()
 
     def state(self, number: int) -> str:
-        """What is there of a shard: "done"; "changed" if its pictures have changed since; or "missing"."""
+        """The state of a shard: "done"; "changed" if its pictures have changed since; or "missing"."""
         shard = self.shard(number)
         try:
             record = read_record(shard)
@@ -142,7 +142,7 @@ class Job:
         shard, settings, skipped = self.shard(number), self.settings, []
         record_path(shard).unlink(missing_ok=True)
         first, labels = number * settings.shard_size, self.source.labels  # a folder makes them anew each time
-        stamp = self.stamp(number)  # before they are read: a change in between must show
+        stamp = self.stamp(number)  # before they are read, so that a later change is noticed
         with whole_file(shard) as file, TarWriter(file, user="", group="", mtime=0, mode=0o644, encoder=False) as tar:
             for place, index in enumerate(self.pictures(number), first):
                 try:
@@ -188,21 +188,21 @@ def prepare(
     workers: int = 1,
     info: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Write the shards that are not there yet, and at the end the manifest.
+    """Write the shards that are missing, and at the end the manifest.
 
-    The same pictures and settings give the same bytes, whatever the number of workers and however often it was
-    interrupted. (With short_side, this needs the same version of Pillow; a resume with another one is refused.)
-    Shards whose pictures have changed since, in bytes or in time, are made again.
+    The same pictures and settings give the same bytes, with any number of workers and interruptions. (With short_side,
+    this needs the same version of Pillow; a resume with another one is refused.) Shards are made again if the size or
+    the time of change of one of their pictures is no longer the same.
 
     Args:
         source: the pictures.
         folder: for shards, indices and manifest; made where it is missing.
-        settings: those of the shards that are there already, if any are.
+        settings: the same as for the shards that are there already, if there are any.
         workers: processes that make shards.
         info: called with a line for each shard.
 
     Returns:
-        The manifest: settings, classes, counts, what was skipped, and size and SHA-256 of each shard.
+        The manifest: settings, classes, counts, messages about skipped pictures, and size and SHA-256 of each shard.
 
     Raises:
         ValueError: if the folder has shards of other settings, a damaged plan.json, or other files, or if no picture
@@ -252,7 +252,7 @@ def _read_plan(path: Path) -> dict[str, Any]:
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(plan, dict):
-            return {"upright": False, **plan}  # once there was no such key
+            return {"upright": False, **plan}  # older plans have no such key
         raise ValueError("it holds no settings")
     except ValueError as error:
         raise ValueError(
@@ -265,7 +265,7 @@ def _made(job: Job, missing: list[int], workers: int) -> Iterator[int]:
     if workers <= 1:
         yield from map(job.make, missing)
         return
-    methods = multiprocessing.get_all_start_methods()  # never "fork": PyTorch's threads would be copied half
+    methods = multiprocessing.get_all_start_methods()  # never "fork", which copies PyTorch's locks without its threads
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(job,)) as pool:
         tasks = [pool.submit(_work, number) for number in missing]

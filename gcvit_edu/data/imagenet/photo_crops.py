@@ -1,4 +1,4 @@
-"""Many real JPEG files from the book's few photographs, in ImageNet's layout: for measuring and testing loaders."""
+"""Many real JPEG files from the book's few photographs, in ImageNet's layout: to measure and test loaders."""
 
 import random
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ def cut_photos(
     quality: int = 90,
     seed: int = 0,
 ) -> None:
-    """Write root/<class>/<class>_<number>.JPEG: random parts of the photographs, each picture another one.
+    """Write root/<class>/<class>_<number>.JPEG: random parts of the photographs, each picture a different one.
 
-    They load like ImageNet's pictures, and that is all: the parts of five photographs overlap, and the classes mean
-    nothing. Nobody should train on them in earnest.
+    They load like ImageNet's pictures, but serve no other purpose: the parts of five photographs overlap, and the
+    classes mean nothing. Do not train on them.
 
     Args:
         root: made where it is missing.

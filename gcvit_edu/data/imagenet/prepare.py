@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prepare or verify as the command line asks, and return the exit code."""
+    """Prepare or verify shards by the command line, and return the exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if (options.source is None) != options.verify:

@@ -1,7 +1,7 @@
 """Shards: a data set in a few hundred tar files in WebDataset's layout, instead of a million small files.
 
-Beside each shard lies an index of its pictures, so a picture is one read at a known place. With `Shards` the training
-loop works as it does with a folder: the order of an epoch is one shuffle of all pictures, the same for any number of
+Beside each shard there is an index of its pictures, so a picture is one read at a known place. With `Shards` the
+training loop works as with a folder: the order of an epoch is one shuffle of all pictures, the same for any number of
 processes and workers, a resume goes on in the middle of an epoch, and validation has each picture once.
 `gcvit_edu.data.imagenet.stream` reads the same files from front to back, where reads at random places are slow.
 """
@@ -21,11 +21,11 @@ SPLITS = ("train", "val")
 MANIFEST = "manifest.json"
 PICTURE, LABEL, NAME = ".jpg", ".cls", ".txt"  # members of a sample: its file, number of its class, where it came from
 _REMEDY = "run python -m gcvit_edu.data.imagenet.prepare with the same settings again, or copy the file again"
-_DELETE = f"delete it and {_REMEDY}"  # where the preparation would take it for whole
+_DELETE = f"delete it and {_REMEDY}"  # for files that the preparation would take for whole ones
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What `python -m gcvit_edu.data.imagenet.prepare` says of the shards in a folder.
+    """The manifest of the shards in a folder, which the command that prepares ImageNet writes.
 
     Raises:
         ValueError: if there is none, or it cannot be read.
@@ -47,14 +47,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def record_path(shard: Path) -> Path:
-    """Where the index of a shard is: train-000000.tar -> train-000000.json."""
+    """The path of a shard's index: train-000000.tar -> train-000000.json."""
     return shard.with_suffix(".json")
 
 
 def read_record(shard: Path) -> dict[str, Any]:
-    """The index of a shard: what describe() found when it was made, and from what it was made.
+    """The index of a shard: the result of describe() when it was made, and a digest of its source.
 
-    "skipped" are messages of what was left out, "source" a digest of the pictures' stamps, None in an old index.
+    "skipped" has messages about pictures that were left out, "source" a digest of the pictures' stamps, None in an old
+    index.
 
     Raises:
         ValueError: if it is missing or damaged; the message names it.
@@ -101,8 +102,8 @@ def verify(folder: Path) -> list[str]:
     """Read every shard of a folder and compare it with the manifest.
 
     Returns:
-        A message with the remedy for each shard that is missing, cut short or changed, or whose index is; empty if
-        all is well.
+        A message with the remedy for each shard or index that is missing, cut short or changed; empty if all are
+        good.
 
     Raises:
         ValueError: if there is no manifest.
@@ -131,9 +132,9 @@ def verify(folder: Path) -> list[str]:
 
 
 class Shards(PackedPictures):
-    """Shards that `python -m gcvit_edu.data.imagenet.prepare` made -> (RGB picture, number of the class), by index.
+    """Shards made by python -m gcvit_edu.data.imagenet.prepare -> (RGB picture, number of the class), by index.
 
-    Opening them compares each shard's size with the manifest; that its content is right, only `--verify` finds out.
+    Opening them compares each shard's size with the manifest; only `--verify` checks the content.
 
     Args:
         folder: with manifest.json, the shards and their indices.

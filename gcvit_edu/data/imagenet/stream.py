@@ -1,6 +1,6 @@
 """Shards read from front to back, by the webdataset library: for disks where reads at random places are slow.
 
-How it works, and what it does not promise:
+The reading works in this way, and has these limits:
 
 - *Epoch.* The shards are put into an order that follows from seed and epoch; laid end to end they are one long
   sequence, cut into equal stretches, one for each process, and each of those into one for each worker. So every process
@@ -10,7 +10,7 @@ How it works, and what it does not promise:
 - *Resume* in the middle of an epoch is exact with the same numbers of processes and workers; the pictures before are
   read again, not decoded. With other numbers, some pictures come twice in that epoch and others not at all.
 - *Validation* (buffer=0) has each picture once at any number of processes and workers; the last batch may be smaller.
-- *Augmentation* of a picture follows from seed, epoch and its number, as with `Augmented`, whoever loads it.
+- *Augmentation* of a picture follows from seed, epoch and its number, as with `Augmented`, whichever process loads it.
 """
 
 import random
@@ -33,7 +33,7 @@ class Streamed(Augmented):
 
     Args:
         pictures: shards.
-        transform: (EncodedImage, label) -> what replaces both.
+        transform: (EncodedImage, label) -> the item that replaces both.
         buffer: pictures to mix at a time in training; 0 for validation.
         seed: of order, mixing and augmentation.
 
@@ -59,7 +59,13 @@ class Streamed(Augmented):
 
 
 def shard_order(shards: int, seed: int, epoch: int) -> list[int]:
-    """The numbers 0 to shards - 1, shuffled for one epoch."""
+    """The numbers 0 to shards - 1, shuffled for one epoch.
+
+    Args:
+        shards: how many.
+        seed: another seed, another order.
+        epoch: from 0.
+    """
     order = list(range(shards))
     random.Random(f"{seed} {epoch}").shuffle(order)
     return order
@@ -72,7 +78,7 @@ def pieces_of(counts: Sequence[int], order: Sequence[int], start: int, stop: int
         counts: pictures in each shard.
         order: of the shards in the sequence.
         start: first picture of the stretch, counted in the sequence.
-        stop: the one behind its last.
+        stop: the one after its last.
     """
     pieces, before = [], 0
     for shard in order:
@@ -84,20 +90,20 @@ def pieces_of(counts: Sequence[int], order: Sequence[int], start: int, stop: int
 
 
 class ShardStream(IterableDataset[tuple[Tensor, Tensor]]):
-    """One epoch of one process -> batches of what the transform returns; the module says what it promises.
+    """One epoch of one process -> batches of the transform's results; see the module for its limits.
 
     Give it to a DataLoader with batch_size=None, and any number of workers.
 
     Args:
-        shards: where the pictures are.
-        transform: (EncodedImage, label) -> what default_collate takes, such as (tensor, label).
+        shards: the pictures.
+        transform: (EncodedImage, label) -> an item for default_collate, such as (tensor, label).
         batch_size: pictures of a step, over all processes.
         buffer: pictures to mix within a stretch, for training; 0 for validation: in order, and nothing left out.
         accumulate: parts of a process's share of a batch; each is one batch of this stream.
         rank: this process.
         world_size: all processes.
         seed: of order, mixing and augmentation.
-        epoch: which one.
+        epoch: from 0.
         first: the step of the epoch to begin with; more than 0 after a resume.
 
     Raises:
@@ -137,9 +143,9 @@ class ShardStream(IterableDataset[tuple[Tensor, Tensor]]):
         return -(-(self.stop - self.start) // self.size) - self.done
 
     def stretch(self, worker: int, workers: int) -> tuple[int, int]:
-        """First picture of a worker, and the one behind its last; it has batches worker, worker + workers, ..."""
+        """The first picture of a worker, and the one after its last; it has batches worker, worker + workers, ..."""
         batches = len(self) + self.done
-        last = (batches - 1) % workers  # has the last batch, which may be smaller: its stretch is laid last
+        last = (batches - 1) % workers  # has the last batch, which may be smaller: its stretch comes last
         ahead = [(last + 1 + place) % workers for place in range((worker - last - 1) % workers)]
         begin = self.start + self.size * sum(len(range(other, batches, workers)) for other in ahead)
         return begin, min(self.stop, begin + self.size * len(range(worker, batches, workers)))

@@ -1,4 +1,4 @@
-"""How far a map can be trusted: curves, scores against masks, baselines, sanity tests, and means with intervals."""
+"""Tests of how far to trust a map: curves, scores against masks, baselines, sanity tests, and means with intervals."""
 
 from gcvit_edu.maps.faithfulness.baselines import centre_prior, contrast_map, random_map
 from gcvit_edu.maps.faithfulness.bootstrap import Estimate, bootstrap

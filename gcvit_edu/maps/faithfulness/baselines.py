@@ -1,4 +1,4 @@
-"""Maps that look at no network. One that is no better than these shows nothing of the network."""
+"""Maps made without a network. A network's map that is no better than these shows nothing about the network."""
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ def random_map(image: Tensor, seed: int) -> Tensor:
 
 
 def contrast_map(image: Tensor) -> Tensor:
-    """(1, C, H, W) -> (1, H, W): how far each pixel's colour is from the mean of its surroundings, by distance.
+    """(1, C, H, W) -> (1, H, W): the distance of each pixel's colour from the mean of its surroundings.
 
     Emoji stand out from most backgrounds, so this finds them without any network.
     """

@@ -14,10 +14,10 @@ class Estimate:
     """A mean over scenes, with a 95 % bootstrap interval.
 
     Attributes:
-        mean: the mean; NaN where there was nothing to take it of.
-        low: 2.5 % of the resampled means lie below it.
-        high: 2.5 % lie above it.
-        n: how many scenes it is the mean of.
+        mean: the mean; NaN where there is no value.
+        low: 2.5 % of the resampled means are below it.
+        high: 2.5 % of them are above it.
+        n: number of scenes.
     """
 
     mean: float
@@ -29,7 +29,7 @@ class Estimate:
 def bootstrap(values: Sequence[float], seed: int = 0) -> Estimate:
     """The mean of the values that are not NaN, and the percentile interval of 2000 resampled means (Efron 1979).
 
-    The interval is about other scenes of the same kind. It knows nothing of other weights, trained from another seed.
+    The interval covers other scenes of the same kind. It does not cover other weights, trained from another seed.
 
     Args:
         values: one for each scene.

@@ -1,4 +1,4 @@
-"""Deletion and insertion (Petsiuk et al. 2018): how a class fares as a map's brightest pixels go or come."""
+"""Deletion and insertion (Petsiuk et al. 2018): a class's probability as a map's brightest pixels go or come."""
 
 import torch
 from torch import Tensor, nn
@@ -8,8 +8,8 @@ from torchvision.transforms.v2 import functional as F
 def blurred(image: Tensor) -> Tensor:
     """(B, C, H, W) -> the same, blurred until no object is left: a Gaussian with a deviation of an eighth of a side.
 
-    It is what pixels are replaced with. A blurred picture has no new edges, as a grey one would, but it keeps the
-    colours, and a network may guess a class from them: report its probability there.
+    Its pixels replace those that are deleted. A grey picture would add edges. A blurred one adds none, but it keeps the
+    colours, and a network may guess a class from them: report the class's probability there.
     """
     sigma = min(image.shape[2:]) / 8
     return F.gaussian_blur(image, kernel_size=2 * round(2 * sigma) + 1, sigma=sigma)
@@ -18,8 +18,8 @@ def blurred(image: Tensor) -> Tensor:
 def brightest_first(values: Tensor, seed: int) -> Tensor:
     """(H, W) -> (H*W,): the pixels from the map's largest number to its smallest.
 
-    Equal numbers come in a random order that follows from the seed, so that no map gains by the order of a picture's
-    rows.
+    Equal numbers come in a random order that follows from the seed, so that no map profits from the order of a
+    picture's rows.
     """
     shuffled = torch.randperm(values.numel(), generator=torch.Generator().manual_seed(seed)).to(values.device)
     return shuffled[values.flatten()[shuffled].argsort(descending=True, stable=True)]
@@ -34,16 +34,16 @@ def deletion_and_insertion(
     Deletion begins with the image and puts the baseline in place of the first pixels; a good map makes it fall fast.
     Insertion begins with the baseline and reveals the first pixels of the image; a good map makes it rise fast.
 
-    What they do not mean: pictures half of which are blurred are like none that the network was trained on, and part
-    of a fall may be surprise. Compare maps with each other and with random ones; the numbers alone say little.
+    What they do not mean: the network never saw half-blurred pictures in training, and part of a fall may come from it.
+    Compare maps with each other and with random ones; the numbers alone say little.
 
     Args:
         model: images -> logits, in eval mode.
         image: (1, C, H, W).
         baseline: as image.
-        order: (H*W,), all pixels, the first to go first, from brightest_first.
+        order: (H*W,), all pixels, those to be deleted first at the front, from brightest_first.
         target: the class.
-        steps: how often to look.
+        steps: points of each curve, besides the first.
     """
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=order.device)

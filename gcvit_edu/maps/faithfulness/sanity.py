@@ -1,4 +1,4 @@
-"""Sanity tests of maps (after Adebayo et al. 2018): a map must change when what it claims to show changes."""
+"""Sanity tests of maps (after Adebayo et al. 2018): a map must change when the thing that it claims to show changes."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ SANITY = ("random_weights", "shuffled_query", "others_query", "constant_image", 
 
 
 def untrained(model: GCViT, seed: int = 0) -> GCViT:
-    """A new network with the same numbers and freshly drawn weights; the global random state is left alone."""
+    """A new network with the same config and freshly drawn weights; the global random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fresh = GCViT(model.config)
@@ -27,20 +27,20 @@ def sanity(
     """Rank correlation of an image's map with the map after a change, by the names of SANITY.
 
     random_weights: with untrained weights. Near 1, the map shows the architecture, not what was learnt.
-    shuffled_query: the global query's cells change places in all stages. Near 1, it plays no part which cell asks.
-    others_query: the global query is another image's. Near 1, it plays no part what the image as a whole holds.
+    shuffled_query: the global query's cells change places in all stages. Near 1, the cells' order does not matter.
+    others_query: the global query is another image's. Near 1, the content of the whole image does not matter.
     constant_image: all pixels get the image's mean colour. Near 1, the map shows places and edges, not contents.
     batch_mate: the other image is in the batch, and nothing else. This must be 1.
 
-    NaN where one of the two maps is the same everywhere. A map of few tokens has few orders: there, two maps that
-    have nothing to do with each other are often near 1, or near -1.
+    NaN where one of the two maps is the same everywhere. A map of few tokens has few orders: the correlation of two
+    unrelated maps is then often near 1, or near -1.
 
     Args:
         model: a GCViT in eval mode.
         fresh: the same with untrained weights, from untrained.
         image: (1, in_chans, H, W).
         other: another one.
-        options: of attention_map; for a method that knows a class, with its target, so that it stays the same.
+        options: of attention_map; for a method that depends on a class, with its target, so that it stays the same.
         seed: of the shuffling.
     """
 

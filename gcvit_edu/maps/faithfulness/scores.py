@@ -1,12 +1,12 @@
-"""How well a map fits what is known of a picture: the object's mask, or another map."""
+"""Scores of how well a map fits the object's mask, or another map."""
 
 from torch import Tensor
 
 
 def pointing(values: Tensor, mask: Tensor) -> float:
-    """1 if the map's maximum lies on the object, else 0; the share on the object where several pixels are largest.
+    """1 if the map's maximum is on the object, else 0; the share on the object where several pixels are largest.
 
-    So a map that is the same everywhere scores the object's share of the picture, as one who guesses does.
+    So a map that is the same everywhere scores the object's share of the picture, like a random guess.
 
     Args:
         values: (height, width), the map on the picture's pixels.
@@ -16,9 +16,9 @@ def pointing(values: Tensor, mask: Tensor) -> float:
 
 
 def energy(values: Tensor, mask: Tensor) -> float:
-    """The share of the map's sum that lies on the object; to be set against the object's share of the picture.
+    """The share of the map's sum that is on the object; compare it with the object's share of the picture.
 
-    A map of zeros says nothing, and scores the object's share of the picture.
+    A map of zeros shows nothing, and scores the object's share of the picture.
 
     Args:
         values: (height, width), the map on the picture's pixels, none negative.
@@ -30,7 +30,7 @@ def energy(values: Tensor, mask: Tensor) -> float:
 
 
 def rank_correlation(one: Tensor, other: Tensor) -> float:
-    """Spearman's: whether two maps put their numbers in the same order. 1 for the same, -1 for the opposite.
+    """Spearman's rank correlation of two maps: 1 for the same order of their numbers, -1 for the opposite one.
 
     Numbers that are equal share the mean of their ranks. NaN where a map is the same everywhere, and has no order.
 
@@ -45,7 +45,7 @@ def rank_correlation(one: Tensor, other: Tensor) -> float:
 
 
 def _ranks(values: Tensor) -> Tensor:
-    """(P,) -> (P,): places in the order from small to large, in float64; equal numbers get the mean of theirs."""
+    """(P,) -> (P,): ranks from small to large, in float64; equal numbers get the mean of their ranks."""
     _, group, sizes = values.unique(return_inverse=True, return_counts=True)
     last = sizes.cumsum(0)
     return (last - (sizes - 1) / 2).double()[group]
