@@ -122,7 +122,7 @@ def test_weights_that_do_not_exist(name: str, options: dict, said: str) -> None:
 
 
 def test_a_name_that_is_none_of_weights_is_taken_for_a_file() -> None:
-    with pytest.raises(FileNotFoundError, match="no weights at emoji_nana; give a file, or one of the names emoji_nano"):
+    with pytest.raises(FileNotFoundError, match="no weights at emoji_nana; give a file, or one of the names emoji"):
         gcvit_edu.create_model("nano", pretrained="emoji_nana")
 
 
