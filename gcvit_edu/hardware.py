@@ -122,7 +122,11 @@ AS_PYTORCH_CALLS_IT = {"NVIDIA H100 80GB HBM3": "H100"}
 
 # The peaks of all cards, in 1e12 operations per second; these three are slower than the others of their name. A longer
 # name comes before a shorter one; names are compared word by word, as an L40 is no L4.
-PEAKS = {"H100 PCIe": 756.0, "H100 NVL": 835.0, "H200 NVL": 835.0} | {name: card.peak for name, card in CARDS.items()}
+PEAKS = {"H100 PCIe": 756.0, "H100 NVL": 835.0, "H200 NVL": 835.0} | {
+    name: card.peak
+    for name, card in CARDS.items()
+    if name != "RTX 5090"  # slower cards have that name, too
+}
 
 
 def peak_of(device: torch.device, amp: bool) -> float | None:

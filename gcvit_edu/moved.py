@@ -16,6 +16,16 @@ MOVED = {
     "gcvit_edu.data.cuttings": "gcvit_edu.data.imagenet.photo_crops",
     "gcvit_edu.data.prepare": "gcvit_edu.data.imagenet.prepare",
     "gcvit_edu.data.speed": "gcvit_edu.bench loading",
+    "gcvit_edu.explorer.command": "gcvit_edu.explorer.__main__",
+    "gcvit_edu.maps.entry": "gcvit_edu.maps.attention_map",
+    "gcvit_edu.train.alone": "gcvit_edu.bench.device",
+    "gcvit_edu.train.dist": "gcvit_edu.train.distributed",
+    "gcvit_edu.train.ema": "gcvit_edu.train.optim",
+    "gcvit_edu.train.mixing": "gcvit_edu.train.mixup",
+    "gcvit_edu.train.recipes": "gcvit_edu.recipes",
+    "gcvit_edu.train.results": "gcvit_edu.experiments.results",
+    "gcvit_edu.train.samples": "gcvit_edu.train.batches",
+    "gcvit_edu.train.speed": "gcvit_edu.train.stopwatch, and gcvit_edu.hardware",
     "gcvit_edu.explore": "gcvit_edu.explorer",
     "gcvit_edu.machine": "gcvit_edu.hardware",
     "gcvit_edu.maps.judge": "gcvit_edu.maps.faithfulness, and the command gcvit_edu.experiments map_faithfulness",
@@ -42,7 +52,8 @@ class _Signpost(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname in MOVED:
-            raise ModuleNotFoundError(f"since version 0.2 {fullname} is {MOVED[fullname]}", name=fullname)
+            # Without name=: `from gcvit_edu import ablation` would swallow an error that names its module.
+            raise ModuleNotFoundError(f"since version 0.2 {fullname} is {MOVED[fullname]}")
         return None
 
 

@@ -44,7 +44,7 @@ def create_model(
         raise ValueError(f"no variant is called {name!r}; the nearest names are {', '.join(close)}")
     overlay, named = None, isinstance(pretrained, str | Path)
     if named and pretrained not in shipped_weights():
-        pretrained, overlay = True, {"file": str(pretrained)}
+        pretrained, overlay = True, {"file": str(Path(pretrained))}  # "" is the folder here, no weights of timm's
     model = build(
         name,
         VARIANTS[name],

@@ -207,7 +207,7 @@ def test_what_the_judge_wrote_can_be_read(tmp_path: Path) -> None:
     path.write_text(json.dumps({"settings": {"scenes": 2}, "scenes": {"n": 2}, "maps": {}}))
     assert read_faithfulness(path)["scenes"] == {"n": 2}
     path.write_text(json.dumps({"scenes": {"n": 2}}))
-    with pytest.raises(ValueError, match=r"judge\.json is no table of the judge"):
+    with pytest.raises(ValueError, match=r"judge\.json is no table of map_faithfulness"):
         read_faithfulness(path)
 
 

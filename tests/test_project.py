@@ -263,6 +263,10 @@ def test_experiments_are_imported_by_the_book_and_the_tests_only() -> None:
 def test_an_old_module_answers_with_the_new_one(old: str, new: str) -> None:
     with pytest.raises(ModuleNotFoundError, match=re.escape(new)):
         import_module(old)
+    parent, _, child = old.rpartition(".")
+    if not hasattr(import_module(parent), child):  # gcvit_edu.explore is a function as well
+        with pytest.raises(ImportError, match=re.escape(new)):
+            exec(f"from {parent} import {child}")
     (named, *_) = re.findall(r"gcvit_edu[\w.]*", new)
     import_module(named)
 

@@ -124,6 +124,8 @@ def test_weights_that_do_not_exist(name: str, options: dict, said: str) -> None:
 def test_a_name_that_is_none_of_weights_is_taken_for_a_file() -> None:
     with pytest.raises(FileNotFoundError, match="no weights at emoji_nana; give a file, or one of the names emoji"):
         gcvit_edu.create_model("nano", pretrained="emoji_nana")
+    with pytest.raises(ValueError, match=r"\. is a folder without model\.safetensors"):
+        gcvit_edu.create_model("tiny", pretrained="")
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ def test_a_variant_that_timm_publishes_is_downloaded_with_its_licence(
 
 def test_weights_of_another_variant_are_refused(pictures: Path, tmp_path: Path) -> None:
     config = completed(pictures, model="xxtiny", image_size=64)
-    with pytest.raises(ValueError, match=r"weights='emoji_nano' do not fit model='xxtiny', set model to the variant"):
+    with pytest.raises(ValueError, match=r"weights='emoji_nano', model='xxtiny'.* set model to it"):
         RECIPE.make_model(config)
     with pytest.raises(ValueError, match=r"model='nanno' is no variant of GC ViT.* there are nano, xxtiny"):
         completed(pictures, model="nanno")
@@ -169,7 +169,9 @@ def test_a_new_head_also_for_as_many_classes(pictures: Path) -> None:
 
 def test_without_weights_a_model_is_untrained_and_must_be_named(pictures: Path) -> None:
     config = completed(pictures, weights="", model="nano")
-    assert (config.image_size, config.num_classes) == (64, 2)
+    assert (config.image_size, config.num_classes, config.layer_decay) == (64, 2, 1.0)
+    assert completed(pictures).layer_decay == 0.75
+    assert completed(pictures, weights="", model="nano", layer_decay=0.5).layer_decay == 0.5
     known = read_weights("emoji_nano")["stem.conv.weight"].float()
     assert not torch.equal(RECIPE.make_model(config).stem.conv.weight, known)
     with pytest.raises(ValueError, match=r"weights='' and model=None .* name a model"):

@@ -96,7 +96,13 @@ def test_every_size_of_a_recipe_is_measured_as_the_settings_say() -> None:
         ("base", 10),
     ]
     assert {(one.batch_size, one.accumulate) for one in found} == {(8, 2)}
-    assert [one.model for one in configs_of([], [], ["nano", "tiny"])] == ["nano", "tiny"]
+    alone = configs_of([], [], ["nano", "tiny"])
+    assert [(one.model, one.image_size) for one in alone] == [("nano", 64), ("tiny", 224)]
+    assert configs_of(["imagenet_finetune"], ["weights="], ["large_512"])[0].image_size == 512
+    with pytest.raises(ValueError, match="contradict"):
+        configs_of(["imagenet"], ["model=base"], ["tiny"])
+    with pytest.raises(ValueError, match=r"model='tinny' is no variant"):
+        configs_of([], [], ["tinny"])
 
 
 class Hungry(nn.Module):

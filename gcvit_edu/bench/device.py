@@ -24,11 +24,13 @@ from gcvit_edu.train.recipe import load_recipe, make_model
 from gcvit_edu.train.run import Run, begin
 from gcvit_edu.train.step import train_step
 from gcvit_edu.train.stopwatch import operations_per_image
+from gcvit_edu.variants import VARIANTS
+from gcvit_edu.weights import image_size_of
 
 EXAMPLE = "One GPU in three minutes: imagenet --models tiny --modes train eval --compile --json speed.jsonl"
 MODES = ("train", "eval")
 # One device's batch at most; and no learning, as a small batch's rate would be below the last one.
-ALONE = {"batch_size": 256, "accumulate": 1, "lr_first": 0.0, "lr_last": 0.0}
+ONE_DEVICE = {"batch_size": 256, "accumulate": 1, "lr_first": 0.0, "lr_last": 0.0}
 BLOCKS = 3
 
 
@@ -204,12 +206,18 @@ def configs_of(recipes: Sequence[str], settings: Sequence[str], models: Sequence
     Raises:
         ValueError: for an unknown recipe, setting or model.
     """
+    if models and any(setting.startswith("model=") for setting in settings):
+        raise ValueError("--models and --set model= contradict each other; leave one out")
     found = []
     for recipe in map(load_recipe, recipes):
         for model in models or [recipe.config.model]:
-            found.append(recipe.complete(changed(replaced(recipe.config, {**ALONE, "model": model}), settings)))
-    base = TrainConfig(batch_size=64)
-    return found or [changed(replaced(base, {"model": model}), settings) for model in models or [base.model]]
+            found.append(recipe.complete(changed(replaced(recipe.config, {**ONE_DEVICE, "model": model}), settings)))
+    if not recipes and not models:
+        found.append(changed(TrainConfig(batch_size=64), settings))
+    for model in [] if recipes else models:
+        own = {"model": model, "image_size": image_size_of("", model)}
+        found.append(changed(replaced(TrainConfig(batch_size=64), own), settings))
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -226,12 +234,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.rounds < 1:
             raise ValueError(f"--rounds {options.rounds} must be at least 1")
-        return _all_alone(configs_of(options.recipes, options.settings, options.models), options)
+        return _measure_all(configs_of(options.recipes, options.settings, options.models), options)
     except (ValueError, OSError) as error:
         parser.error(str(error))
 
 
-def _all_alone(configs: list[TrainConfig], options: argparse.Namespace) -> int:
+def _measure_all(configs: list[TrainConfig], options: argparse.Namespace) -> int:
     """Measure each config in each mode and graph; a failed one does not end the others. Returns the exit code."""
     failed = 0
     for config, mode in itertools.product(configs, options.modes):
@@ -248,7 +256,8 @@ def _all_alone(configs: list[TrainConfig], options: argparse.Namespace) -> int:
             if options.json:
                 with options.json.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(found.record()) + "\n")
-            if mode == "train":
+            own_size = config.model not in VARIANTS or config.image_size == VARIANTS[config.model].image_size
+            if mode == "train" and own_size:  # the cost is of pictures of that size
                 command = f"python -m gcvit_edu.bench cost {config.model} --count 8 --gpu {shlex.quote(found.card)}"
                 print(f"  cost with eight: {command} --images-per-second {found.images_per_second:.0f}")
     return 2 if failed else 0

@@ -231,7 +231,7 @@ def read_faithfulness(path: Path | None = None) -> dict[str, Any]:
     found = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(found, dict) or not {"settings", "scenes", "maps"} <= set(found):
         raise ValueError(
-            f"{path.name} is no table of the judge; "
+            f"{path.name} is no table of map_faithfulness; "
             "python -m gcvit_edu.experiments map_faithfulness --out FILE writes one"
         )
     return found

@@ -3,8 +3,8 @@
     python -m gcvit_edu.train folder --data PICTURES
     python -m gcvit_edu.train folder --data PICTURES --set weights=tiny --set layers=head --set lr=3e-3
     python -m gcvit_edu.train folder --data PICTURES --set weights= --set model=xxtiny --set image_size=224 \
-        --set epochs=300 --set mixup=0.8 --set cutmix=1.0 --set erasing=0.25 --set randaugment_ops=2 \
-        --set layer_decay=1 --set ema_decay=0.998
+        --set epochs=100 --set batch_size=128 --set warmup_epochs=5 --set 'crop_scale=(0.3, 1.0)' \
+        --set mixup=0.8 --set cutmix=1.0 --set erasing=0.25 --set randaugment_ops=2 --set ema_decay=0.998
 
 PICTURES has train/ and val/ with the folders of the classes, or those folders themselves; then one picture in five
 is held out for validation. The first command starts from the shipped nano, which knows drawings of emoji only; the
@@ -44,6 +44,8 @@ class FolderConfig(TrainConfig):
             "" for none.
         layers: the layers that are trained: "all", or "head", with all the rest frozen and without drop path.
             layer_decay then changes nothing, as the head has the whole rate.
+        layer_decay: a layer's share of the rate of the next one; None for 0.75 with weights, and for 1 without, where
+            there is nothing to keep.
     """
 
     model: str | None = None
@@ -53,6 +55,7 @@ class FolderConfig(TrainConfig):
     val_share: float = 0.2
     weights: str = "emoji_nano"
     layers: str = "all"
+    layer_decay: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,7 +70,6 @@ CONFIG = FolderConfig(
     epochs=30,
     batch_size=32,
     lr=1e-3,
-    layer_decay=0.75,
     warmup_epochs=3.0,
     crop_scale=(0.5, 1.0),
     randaugment_ops=1,
@@ -82,7 +84,8 @@ def complete(config: FolderConfig) -> FolderConfig:
     variant = config.model or variant_of(config.weights)
     size = config.image_size or image_size_of(config.weights, variant)
     classes = config.num_classes or len(_pictures(config)[0].classes)
-    return replace(config, model=variant, image_size=size, num_classes=classes)
+    decay = (0.75 if config.weights else 1.0) if config.layer_decay is None else config.layer_decay
+    return replace(config, model=variant, image_size=size, num_classes=classes, layer_decay=decay)
 
 
 def make_model(config: FolderConfig) -> nn.Module:
@@ -96,8 +99,8 @@ def make_model(config: FolderConfig) -> nn.Module:
         model = create_model(config.model, pretrained=config.weights, image_size=config.image_size, drop_path_rate=rate)
     except ValueError as error:
         raise ValueError(
-            f"weights={config.weights!r} do not fit model={config.model!r}, set model to the variant they are of, or "
-            f"weights= for none: {error}"
+            f"weights={config.weights!r}, model={config.model!r}, image_size={config.image_size}: {error}. "
+            "If the weights are of another variant, set model to it"
         ) from error
     model.reset_classifier(config.num_classes)  # a new one, also where the old one had as many classes
     return freeze_all_but_head(model) if config.layers == "head" else model

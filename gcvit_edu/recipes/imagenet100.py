@@ -22,6 +22,8 @@ from gcvit_edu.recipes.imagenet import make_model as make_model
 CONFIG = replace(
     COMMON,
     model="xxtiny",
+    image_size=224,
+    accumulate=1,
     num_classes=100,
     data="imagenet100",
     epochs=100,

@@ -14,6 +14,7 @@ FREE_TO_CHANGE = ("device", "workers", *WATCHING)
 CONTENT = ("data", "weights")  # paths whose content must be the same (gcvit_edu.train.identity)
 
 RENAMED = {"root": "data"}  # keys of older recipes and checkpoints -> their present names
+ADDED = {"weights": "", "layers": "all", "val_share": 0.2}  # to the recipe folder, by version 0.2
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ class TrainConfig:
         rate = self.drop_path_rate
         self._require("drop_path_rate", rate is None or 0 <= rate < 1, "be at least 0 and below 1, or None")
         self._require("betas", all(0 <= beta < 1 for beta in self.betas), "be two numbers from 0 to below 1")
-        self._require("layer_decay", 0 < self.layer_decay <= 1, "be above 0 and at most 1; 1 is for no decay")
+        decay = self.layer_decay
+        self._require("layer_decay", decay is None or 0 < decay <= 1, "be above 0 and at most 1; 1 is for no decay")
         small, large = self.crop_scale
         self._require("crop_scale", 0 < small <= large <= 1, "grow, between 0 and 1")
         self._require("lr", self.lr > 0, "be positive")
@@ -246,8 +248,12 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[s
 
 
 def _with_new_names(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """A checkpoint's config with its keys as they are called now; a recipe's own key of an old name stays."""
-    return {RENAMED[key] if key in RENAMED and key not in now else key: value for key, value in before.items()}
+    """A checkpoint's config with its keys as they are called now; a recipe's own key of an old name stays.
+
+    Settings that version 0.1's recipe folder did not have get the values that say what it did.
+    """
+    added = {key: value for key, value in ADDED.items() if key in now and key not in before}
+    return added | {RENAMED[key] if key in RENAMED and key not in now else key: value for key, value in before.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -137,9 +137,9 @@ def _train(
     """One run in five acts: prepare, resume, step, end the epoch, leave. Returns whether it is finished."""
     notes = distributed.on_rank0_then_broadcast(lambda: _take_folder(out, resume, lock))
     plan, run = _prepare(recipe, config, out, place, notes)
+    watch = _stopwatch(run.model, plan)  # before the generators are put where a checkpoint left them
     if resume:
         notes += _resume(run, plan)
-    watch = _stopwatch(run.model, plan)
     network = _network(run.model, plan)
     if place.is_main:
         cut_log(out / LOG, run.step if run.step else -1, run.epochs_done)

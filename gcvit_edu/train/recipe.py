@@ -19,7 +19,9 @@ from gcvit_edu.variants import VARIANTS
 _FOLDER = Path(__file__).parents[1] / "recipes"
 # Names of recipes until version 0.2, and their new ones. To be removed in 0.3.
 _RENAMED = {"finetune": "folder"}
-_RENAMED |= {f"imagenet_{size}": f"imagenet --set model={size}" for size in VARIANTS if "_" not in size}
+_RENAMED |= {
+    f"imagenet_{size}": f"imagenet --set model={size}" for size in VARIANTS if "_" not in size and size != "nano"
+}
 _RENAMED |= {f"imagenet_large_{side}": f"imagenet_finetune --set model=large_{side}" for side in (384, 512)}
 _PARTS = ("CONFIG", "make_model", "make_data")
 
@@ -83,7 +85,10 @@ def load_recipe(name: str) -> Recipe:
     """
     path = Path(name) if name.endswith(".py") else _FOLDER / f"{name}.py"
     if name in _RENAMED:
-        raise ValueError(f"the recipe {name} has another name since version 0.2; write {_RENAMED[name]}")
+        raise ValueError(
+            f"since version 0.2 the recipe {name} has another name; write {_RENAMED[name]}, and --out runs/{name} "
+            "to go on with a run that began under the old one"
+        )
     if not path.is_file():
         near = difflib.get_close_matches(name, recipe_names(), n=3, cutoff=0.4) or recipe_names()
         raise ValueError(f"no recipe is called {name!r}; there are {', '.join(near)}, or give the path of a .py file")
