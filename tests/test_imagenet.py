@@ -288,3 +288,10 @@ def test_a_checksum_is_not_kept_of_a_fresh_file_or_in_a_folder_to_read_only(
         archives.checked_archive(path.parent, "val")
     assert list(path.parent.iterdir()) == [path]
     assert computed == [1, 1]
+
+
+def test_a_name_of_the_module_that_became_a_package_says_where_it_is() -> None:
+    with pytest.raises(ImportError, match=r"open_pictures is in gcvit_edu\.data\.imagenet\.classes"):
+        exec("from gcvit_edu.data.imagenet import open_pictures")
+    with pytest.raises(ImportError, match="cannot import name 'open_picture'"):
+        exec("from gcvit_edu.data.imagenet import open_picture")

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 
 import pytest
 
-from gcvit_edu.train import TrainConfig, changed
+from gcvit_edu.train import TrainConfig, changed, load_recipe
 from gcvit_edu.train.config import FREE_TO_CHANGE, differences, free_changes
 
 REFUSALS = [
@@ -96,3 +96,12 @@ def test_what_a_resume_may_change() -> None:
     assert differences({**asdict(before), "betas": [0.9, 0.95]}, asdict(before)) == []
     found = differences(asdict(before), asdict(Own(betas=(0.9, 0.95), lr=1.0)))
     assert found == ["lr was 0.001 and is 1.0", "holdout was absent and is emoji"]
+
+
+def test_a_config_of_the_earlier_folder_recipe_is_that_of_one_without_weights() -> None:
+    """Version 0.1's recipe folder had neither weights, layers nor val_share."""
+    now = asdict(load_recipe("folder").config) | {"weights": ""}
+    before = {key: value for key, value in now.items() if key not in ("weights", "layers", "val_share")}
+    assert differences(before, now) == []
+    assert free_changes(before, now, ("weights",)) == []
+    assert differences(before, now | {"layers": "head"}) == ["layers was all and is head"]

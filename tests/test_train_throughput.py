@@ -200,3 +200,13 @@ def test_no_round_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--rounds", "0"])
     assert "--rounds 0 must be at least 1" in capsys.readouterr().err
+
+
+def test_no_cost_is_printed_for_another_size(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cost is of pictures of the variant's own size."""
+    monkeypatch.setattr(alone_module, "make_model", lambda config: Hungry(99))
+    settings = with_set(["batch_size=2", "num_classes=13", "device=cpu", "amp=false", "image_size=8"])
+    assert device_main(["imagenet", "--rounds", "1", *settings]) == 0
+    assert "cost with eight" not in capsys.readouterr().out
